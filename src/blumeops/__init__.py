@@ -1,0 +1,1 @@
+"""One Git repository turned into a running home lab, and kept so."""

@@ -1,0 +1,140 @@
+"""The format of site `here`: one JSON file a unit, as the local engine reads it.
+
+What only the running machine knows (a free port, a folder, a secret's value) stays a reference in it, so
+rendering is pure and a rendered file can be shown to anybody. `Text` is such a string in pieces.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Strict(BaseModel):
+    """Immutable, and a field that is not known is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SecretPart(Strict):
+    """The value behind an `op://vault/item/field` reference."""
+
+    secret: str
+
+
+class SecretFilePart(Strict):
+    """The path of the private file that holds this unit's secret of that name (`secret_files`)."""
+
+    secret_file: str
+
+
+class PortPart(Strict):
+    """The port number on which `unit` (this one when empty) listens for port `port`."""
+
+    port: str
+    unit: str = ""
+
+
+class FolderPart(Strict):
+    """An absolute path: this unit's state folder `name`, its configuration folder (where `files` lie),
+    a folder for sockets (short path), or the site's folder of upstream files (see `routes`)."""
+
+    folder: Literal["state", "config", "run", "upstreams"]
+    name: str = ""
+
+
+Part = str | SecretPart | SecretFilePart | PortPart | FolderPart
+Text = tuple[Part, ...]
+
+
+class Source(Strict):
+    """Where the program can be had. `version` is the one that this source has; None: the one wanted.
+
+    kind `path`: `name` is a program on PATH; `wheel`: a PyPI package of this environment; `deb`: a Debian
+    package of `suite`; `brew`: a formula; `container`: an image without its tag. `bin`: a folder with the
+    programs, relative to the package's root.
+    """
+
+    kind: Literal["path", "wheel", "deb", "brew", "container"]
+    name: str
+    version: str | None = None
+    suite: str | None = None
+    bin: str | None = None
+
+
+class Port(Strict):
+    """`fixed`: this very number, or any that is free."""
+
+    fixed: int | None = None
+    protocol: Literal["tcp", "udp"] = "tcp"
+
+
+class Health(Strict):
+    """HTTP: a GET of `path` on `port` answers 2xx or 3xx. tcp: `port` accepts. command: exits 0."""
+
+    kind: Literal["http", "tcp", "command"]
+    port: str = ""
+    path: str = "/"
+    command: tuple[Text, ...] = ()
+    within: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds from the start until it must be healthy."""
+
+
+class Init(Strict):
+    """Run once before the first start: when the path `creates` is not there."""
+
+    command: tuple[Text, ...]
+    creates: Text
+
+
+class Grant(Strict):
+    """What a provider must make before this unit starts: run as a child of the provider's environment.
+
+    `command` with `stdin`; idempotent; `env` may hold secrets.
+    """
+
+    provider: str
+    command: tuple[Text, ...]
+    stdin: str = ""
+    env: dict[str, Text] = {}
+
+
+class LocalUnit(Strict):
+    """One service at site `here`, whole: equal bytes mean nothing to do."""
+
+    unit: str
+    app: str
+    version: str
+    place: str
+    """The host or cluster that the lab names: here only a word to show."""
+    kind: Literal["service", "job"] = "service"
+    needs: tuple[str, ...] = ()
+    """Units that must be healthy before this one starts."""
+    sources: tuple[Source, ...] = ()
+    provided: str = ""
+    """Not empty: a built-in stands in, and this says which; nothing is started."""
+    unavailable: str = ""
+    """Not empty: cannot run at `here`, for this reason."""
+    command: tuple[Text, ...] = ()
+    """command[0] is the name of a program of the source."""
+    init: Init | None = None
+    grants: tuple[Grant, ...] = ()
+    reload: tuple[Text, ...] = ()
+    """The command that makes the running program read changed `files`; empty: it is restarted."""
+    env: dict[str, Text] = {}
+    files: dict[str, Text] = {}
+    """Configuration files, by name, in the unit's `config` folder."""
+    secret_files: dict[str, str] = {}
+    """name -> op:// reference: each in a private file of its own."""
+    ports: dict[str, Port] = {}
+    state: tuple[str, ...] = ()
+    """Names of folders that are kept; nobody deletes them."""
+    health: Health | None = None
+    update: Literal["stop-start", "replace"] = "stop-start"
+    stop_signal: str = "TERM"
+    stop_seconds: float = 10.0
+    memory: int | None = None
+    """Bytes, a limit where the platform has one."""
+    url: str = ""
+    """Where people find it."""
