@@ -1,8 +1,8 @@
 """Build etcd and the programs of Kubernetes, once, into a cache outside the repository.
 
-In: go.mod and go.sum beside this file, Go, and Go's own module cache. Out: one static program a name of
-PROGRAMS. A program that the cache has is never built again; one that is half built is never seen, since it
-is moved into place when done; two builds at once wait for each other.
+In: two Go modules (this folder's, and node_programs), Go, and its own module cache. Out: one static program
+a name of PROGRAMS. A program that the cache has is never built again; one that is half built is never seen,
+since it is moved into place when done; two builds at once wait for each other.
 
 A step by itself, since a cold build takes minutes: `python tests/cluster/build.py [program ...]`.
 """
@@ -26,17 +26,27 @@ from pathlib import Path
 
 MODULE = Path(__file__).resolve().parent
 
+_CONTAINERD = "github.com/containerd/containerd/v2/cmd"
+_NETWORK = "github.com/containernetworking/plugins/plugins"
+
 PROGRAMS = {
-    "etcd": "go.etcd.io/etcd/server/v3",
-    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
-    "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
-    "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
-    "kubelet": "k8s.io/kubernetes/cmd/kubelet",
+    "etcd": (".", "go.etcd.io/etcd/server/v3"),
+    "kube-apiserver": (".", "k8s.io/kubernetes/cmd/kube-apiserver"),
+    "kube-controller-manager": (".", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+    "kube-scheduler": (".", "k8s.io/kubernetes/cmd/kube-scheduler"),
+    "kubelet": (".", "k8s.io/kubernetes/cmd/kubelet"),
+    "containerd": ("node_programs", f"{_CONTAINERD}/containerd"),
+    "containerd-shim-runc-v2": ("node_programs", f"{_CONTAINERD}/containerd-shim-runc-v2"),
+    "ctr": ("node_programs", f"{_CONTAINERD}/ctr"),
+    "host-local": ("node_programs", f"{_NETWORK}/ipam/host-local"),
+    "loopback": ("node_programs", f"{_NETWORK}/main/loopback"),
+    "ptp": ("node_programs", f"{_NETWORK}/main/ptp"),
+    "pause": ("node_programs", "node/pause"),
 }
-"""Each program, and the Go package that it is made of."""
+"""Each program: the folder of the Go module that requires it, and the package that it is made of."""
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager")
-NODE = ("kube-scheduler", "kubelet")
+NODE = tuple(name for name in PROGRAMS if name not in CONTROL_PLANE)
 
 UNUSED_DAYS = 30
 """A cache of other versions that nobody asked for in so many days is removed."""
@@ -86,22 +96,28 @@ def built(programs: Sequence[str] = CONTROL_PLANE, say: Say = print) -> dict[str
     version = go_version()
     if version is None:
         raise BuildError(f"{NO_GO}; install it, or leave these tests out")
-    folder = cache() / _key(version)
-    paths = {name: folder / name for name in programs}
-    folder.mkdir(parents=True, exist_ok=True)
-    os.utime(folder)
-    if _missing(paths):
-        with _lock(cache() / "lock", say):
-            # Asked again: whoever had the lock may have built them.
-            if missing := _missing(paths):
-                _build(missing, folder, say)
-                _remove_unused(keep=folder)
-    return paths
+    paths: dict[str, Path] = {}
+    for module in dict.fromkeys(PROGRAMS[name][0] for name in programs):
+        folder = cache() / _key(module, version)
+        mine = {name: folder / name for name in programs if PROGRAMS[name][0] == module}
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
+        if _missing(mine):
+            with _lock(cache() / "lock", say):
+                # Asked again: whoever had the lock may have built them.
+                if missing := _missing(mine):
+                    _build(missing, MODULE / module, folder, say)
+                    _remove_unused(keep=folder)
+        paths |= mine
+    return {name: paths[name] for name in programs}
 
 
-def _key(version: str) -> str:
-    """Changes with everything that changes a program: the modules, the compiler, the platform, the flags."""
-    parts = [version, *_flags(), *((MODULE / name).read_text() for name in ("go.mod", "go.sum"))]
+def _key(module: str, version: str) -> str:
+    """Changes with all that changes a program: the modules, our own code, the compiler, the platform, the flags."""
+    folder = MODULE / module
+    own = [path for path in folder.glob("*/*.go") if not (path.parent / "go.mod").exists()]
+    files = [folder / "go.mod", folder / "go.sum", *sorted(own)]
+    parts = [version, *_flags(), *(path.read_text() for path in files)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -128,16 +144,18 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
 
 
-def _build(names: Sequence[str], folder: Path, say: Say) -> None:
-    say(f"building {', '.join(names)} {kubernetes_version()}: minutes, and 4 GB of Go's cache, when cold")
+def _build(names: Sequence[str], module: Path, folder: Path, say: Say) -> None:
+    say(f"building {', '.join(names)}: minutes, and 4 GB of Go's cache, when cold")
     start = time.monotonic()
+    for left in folder.glob(".building-*"):  # by a build that was killed: we have the lock, so nobody uses it
+        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".building-") as place:
         # One call for all: packages that they share are compiled once, and Go keeps every core busy.
-        argv = ["go", "build", "-v", *_flags(), "-o", f"{place}/", *(PROGRAMS[name] for name in names)]
+        argv = ["go", "build", "-v", *_flags(), "-o", f"{place}/", *(PROGRAMS[name][1] for name in names)]
         argv = ["nice", "-n", "10", *argv] if shutil.which("nice") else argv
-        _run(argv, lambda packages: say(f"  {time.monotonic() - start:.0f} s: {packages} packages compiled"))
+        _run(argv, module, lambda packages: say(f"  {time.monotonic() - start:.0f} s: {packages} packages compiled"))
         for name in names:
-            made = Path(place) / _file_of(PROGRAMS[name])
+            made = Path(place) / _file_of(PROGRAMS[name][1])
             made.rename(folder / name)
             say(f"  {name}: {(folder / name).stat().st_size / 1e6:.0f} MB")
     say(f"  built in {time.monotonic() - start:.0f} s")
@@ -148,11 +166,11 @@ def _file_of(package: str) -> str:
     return re.sub(r"/v\d+$", "", package).rpartition("/")[2]
 
 
-def _run(argv: Sequence[str], progress: Callable[[int], None], seconds: float = 15) -> None:
+def _run(argv: Sequence[str], module: Path, progress: Callable[[int], None], seconds: float = 15) -> None:
     """Run `go build -v` to its end, telling the count of packages every `seconds`; the compilers die with us."""
     words: list[str] = []
     packages, told = 0, time.monotonic()
-    process = subprocess.Popen(argv, cwd=MODULE, env=_environment(), process_group=0, text=True,
+    process = subprocess.Popen(argv, cwd=module, env=_environment(), process_group=0, text=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # fmt: skip
     try:
         assert process.stderr is not None
@@ -186,12 +204,10 @@ def _lock(path: Path, say: Say) -> Iterator[None]:
 
 
 def _remove_unused(keep: Path) -> None:
-    """Programs of versions that are no longer asked for, and what a killed build left. Under the lock only."""
+    """Remove the programs of versions that are no longer asked for. Under the lock only."""
     for folder in keep.parent.iterdir():
         if folder.is_dir() and folder != keep and time.time() - folder.stat().st_mtime > UNUSED_DAYS * 86400:
             shutil.rmtree(folder, ignore_errors=True)
-    for left in keep.glob(".building-*"):
-        shutil.rmtree(left, ignore_errors=True)
 
 
 def main(names: Sequence[str]) -> int:

@@ -1,1 +1,1 @@
-""""""
+"""What follows from the description: wiring, names and routes, the dependency graph, secret references."""

@@ -1,1 +1,1 @@
-""""""
+"""Files become a typed, immutable lab; every value remembers its file and line."""

@@ -38,9 +38,9 @@ class PortPart(Strict):
 
 class FolderPart(Strict):
     """An absolute path: this unit's state folder `name`, its configuration folder (where `files` lie),
-    a folder for sockets (short path), or the site's folder of upstream files (see `routes`)."""
+    a folder for sockets (short path), the site's folder of upstream files, or a share. `name` is what is in it."""
 
-    folder: Literal["state", "config", "run", "upstreams"]
+    folder: Literal["state", "config", "run", "upstreams", "share"]
     name: str = ""
 
 

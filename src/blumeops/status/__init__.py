@@ -1,1 +1,1 @@
-""""""
+"""What is so, and what happened: conditions and history of a site, in SQLite."""

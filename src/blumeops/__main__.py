@@ -1,0 +1,5 @@
+"""`python -m blumeops`."""
+
+from blumeops.cli.main import main
+
+main()

@@ -1,0 +1,58 @@
+"""Wiring of the controller's process: the forge, the gate and the loop of one site, served until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from blumeops.app.site import engine_of, repository_of, socket_of
+from blumeops.base.site import SiteFolder
+from blumeops.forge import gate, http, serve, tokens
+from blumeops.forge.loopback import LoopbackOnly
+from blumeops.loop import control
+from blumeops.loop.controller import Controller
+from blumeops.loop.sync import Site
+from blumeops.secrets.age import Key
+from blumeops.status.database import open_database
+
+
+def run_controller(folder: SiteFolder, lab: str, port: int, key: Key) -> None:
+    """Serve and loop until SIGTERM or SIGINT. `port`: the forge's."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    repository = repository_of(folder, lab)
+    database = open_database(folder.path)
+    if database.set_aside:
+        logging.warning("the status database was damaged; it is kept as %s", database.set_aside)
+    site = Site(repository, folder.work, database, key, engine_of(folder))
+    try:
+        asyncio.run(_serve(site, folder, port))
+    finally:
+        database.close()
+
+
+async def _serve(site: Site, folder: SiteFolder, port: int) -> None:
+    controller = Controller(site)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    token = tokens.read_or_make(folder.path)
+    tcp = Starlette(
+        routes=http.routes(site.repository, token, controller.pushed), middleware=[Middleware(LoopbackOnly)]
+    )
+    unix = Starlette(
+        routes=[
+            *gate.routes(site.repository, controller.examine, controller.follow),
+            *control.routes(controller),
+        ]
+    )
+    loop = asyncio.create_task(controller.run(stop))
+    server = asyncio.create_task(serve.serve(tcp, port, unix, socket_of(folder), stop))
+    done, _ = await asyncio.wait({loop, server}, return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    await asyncio.gather(loop, server)
+    for task in done:
+        task.result()

@@ -1,0 +1,191 @@
+"""Wiring of the commands: which state, engine, forge and store stand behind them. Imports no server: `status` is quick."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from blumeops.base.errors import EngineError, Unavailable, UserError
+from blumeops.base.files import private_folder
+from blumeops.base.site import SiteFolder
+from blumeops.engines.local import ports
+from blumeops.engines.local.engine import LocalEngine, local_engine
+from blumeops.engines.local.health import last_lines
+from blumeops.engines.local.manager import ProcessManager, ProcessSpec
+from blumeops.engines.local.programs import Programs, cache_folder
+from blumeops.forge.hook_client import SHOWN, STATUS
+from blumeops.forge.repository import Repository
+from blumeops.loop.revision import read_revision
+from blumeops.loop.vault import reader
+from blumeops.plan.compare import start_order
+from blumeops.render.local_unit import LocalUnit, Port
+from blumeops.secrets import sops
+from blumeops.secrets.age import find_key
+
+CONTROLLER = "controller"
+Say = Callable[[str], None]
+
+
+def engine_of(folder: SiteFolder) -> Callable[[Callable[[str], str]], LocalEngine]:
+    """Makes the site's engine for a given way to read secrets."""
+    programs = Programs(cache_folder())
+    return lambda secrets: local_engine(folder.path, secrets, programs)
+
+
+def socket_of(folder: SiteFolder) -> Path:
+    """The controller's unix socket."""
+    return _quiet(folder).folders.short() / "controller.sock"
+
+
+def repository_of(folder: SiteFolder, lab: str) -> Repository:
+    """The forge's repository, made where it is not there; no push may be running."""
+    return Repository.create_or_open(folder.repository / f"{lab}.git", socket_of(folder))
+
+
+def prepare(folder: SiteFolder) -> None:
+    """Make the state folder, for its owner and the services' user alone. Raises EngineError, Unavailable."""
+    _quiet(folder).folders.prepare()
+
+
+def applied(folder: SiteFolder) -> Mapping[str, LocalUnit]:
+    """The units in force; none where the site was never up."""
+    return _quiet(folder).applied() if (folder.path / "units").is_dir() else {}
+
+
+def log_of(folder: SiteFolder, service: str) -> Path:
+    """The log file of a service, or of the `controller`. Raises EngineError `BLU708`."""
+    return folder.controller_log if service == "controller" else _quiet(folder).log(service)
+
+
+def seed(folder: SiteFolder, lab: str, source: Path, say: Say) -> bool:
+    """Make `source` the forge's first revision. False when the forge had one already."""
+    known = Repository(folder.repository / f"{lab}.git")
+    if known.path.is_dir() and known.head():
+        return True
+    revision = repository_of(folder, lab).import_folder(source, exclude=[folder.path])
+    say(f"the forge begins with {revision[:8]}, from {source}")
+    return False
+
+
+def same_as_forge(folder: SiteFolder, lab: str, source: Path) -> bool:
+    """Whether the forge's main has the same files as `source`, but for the secrets that were generated."""
+    repository = Repository(folder.repository / f"{lab}.git")
+    head = repository.head()
+    with tempfile.TemporaryDirectory(dir=private_folder(folder.work)) as scratch:
+        if head is None:
+            return False
+        repository.export(head, Path(scratch, "lab"))
+        checkout = Path(scratch, "lab")
+        files = [path.relative_to(checkout) for path in checkout.rglob("*") if path.is_file()]
+        return all(
+            (source / name).is_file() and (source / name).read_bytes() == (checkout / name).read_bytes()
+            for name in files
+            if name != Path(sops.NAME)
+        )
+
+
+def start_controller(folder: SiteFolder, lab: str, port: int, key: Path, say: Say) -> None:
+    """Start the process manager and the controller, unless they run. Raises EngineError when it does not answer."""
+    manager = _quiet(folder).manager
+    argv = (
+        sys.executable, "-I", "-m", "blumeops", "controller", "--state", str(folder.path), "--port", str(port),
+        "--age-key", str(key.absolute()),
+    )  # fmt: skip
+    spec = ProcessSpec(CONTROLLER, argv, environment(), folder.path, folder.controller_log, stop_seconds=60.0)
+    if manager.ensure_running():
+        say("the process manager runs")
+    if manager.defined(CONTROLLER) != spec or not controller_answers(folder):
+        manager.stop(CONTROLLER)
+        ports.require_free(CONTROLLER, "forge", Port(fixed=port), set())
+        manager.define(spec)
+        manager.start(CONTROLLER)
+    _wait_for_controller(folder, manager)
+
+
+def stop_all(folder: SiteFolder, say: Say) -> None:
+    """Stop the controller, then every unit, users before their providers, then the manager."""
+    engine = _quiet(folder)
+    if CONTROLLER in engine.manager.states():
+        engine.manager.stop(CONTROLLER)
+    order = reversed(start_order(engine.applied().values()))
+    engine.stop_all(name for name in order if say(f"{name}: stopping") is None)
+
+
+def controller_answers(folder: SiteFolder) -> bool:
+    """Whether the controller serves its socket."""
+    try:
+        with socket.socket(socket.AF_UNIX) as door:
+            door.settimeout(2)
+            door.connect(str(socket_of(folder)))
+    except OSError:
+        return False
+    return True
+
+
+def request_sync(folder: SiteFolder) -> Iterator[str | int]:
+    """Ask the controller to sync: yields lines, then the exit code. Raises Unavailable `BLU794`."""
+    connection = _UnixConnection(socket_of(folder))
+    try:
+        connection.request("POST", "/sync")
+        for line in connection.getresponse():
+            if line.startswith(STATUS):
+                yield int(line[len(STATUS) :])
+            elif line.startswith(SHOWN):
+                yield line[len(SHOWN) :].decode(errors="replace").rstrip("\n")
+    except OSError as error:
+        raise Unavailable("BLU794", "controller", "does not run", "start it with `blumeops up`") from error
+    finally:
+        connection.close()
+
+
+def read_secret(folder: SiteFolder, lab: str, age_key: Path | None, reference: str) -> str:
+    """The value of a reference at the newest revision. Raises UserError `BLU501`, `BLU502`, `BLU510`."""
+    key = find_key(age_key, environment(), folder.age_key, create=False)
+    repository = Repository(folder.repository / f"{lab}.git")
+    head = repository.head() if repository.path.is_dir() else None
+    if head is None:
+        raise UserError("BLU790", str(folder.path), "holds no site", "start it with `blumeops up`")
+    return reader(read_revision(repository, folder.work, head), key)(reference)
+
+
+def environment() -> dict[str, str]:
+    """Of our own environment, what the controller needs."""
+    kept = ("PATH", "HOME", "LANG", "TZ", "BLUMEOPS_CACHE", "SOPS_AGE_KEY_FILE", "XDG_RUNTIME_DIR")
+    return {name: os.environ[name] for name in kept if name in os.environ} | {"BLUMEOPS_VERSION": version("blumeops")}
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over the controller's socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self.path))
+
+
+def _wait_for_controller(folder: SiteFolder, manager: ProcessManager) -> None:
+    deadline = time.monotonic() + 20
+    while not controller_answers(folder):
+        if manager.states()[CONTROLLER].state == "crashed" or time.monotonic() > deadline:
+            words = last_lines(folder.controller_log) or "it printed nothing"
+            raise EngineError("BLU795", "controller", f"does not start: {words}")
+        time.sleep(0.02)
+
+
+def _quiet(folder: SiteFolder) -> LocalEngine:
+    """The engine for what needs no secret."""
+    return engine_of(folder)(_none)
+
+
+def _none(reference: str) -> str:
+    raise LookupError(reference)

@@ -1,0 +1,37 @@
+"""BLU20x: names and ports do not collide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from blumeops.base.findings import Finding
+from blumeops.facts.derive import Facts
+from blumeops.lab.model import Lab
+
+
+def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
+    """Two services never share a name in their addresses, nor a port of one host."""
+    labels: dict[str, str] = {}
+    for name, service in lab.services.items():
+        label = service.name or name
+        if label in labels:
+            place = lab.service_place(name, "name") if service.name else lab.service_place(name)
+            message = f"has the name {label!r}, which {labels[label]} has already"
+            yield Finding("BLU201", place, name, message, "give one of the two another `name:`")
+        labels.setdefault(label, name)
+    ports: dict[tuple[str, int, str], str] = {}
+    for name, service in lab.services.items():
+        app = lab.app_of(name)
+        if service.host is None or app is None:
+            continue
+        for port in (service.ports or app.ports).values():
+            key = (service.host, port.port, port.protocol)
+            if key in ports:
+                place = lab.service_place(name)
+                message = f"listens on {service.host}:{port.port}/{port.protocol}, as {ports[key]} does"
+                yield Finding("BLU202", place, name, message, "place one of the two elsewhere or change its `ports:`")
+            ports.setdefault(key, name)
+    here = lab.settings.here
+    if here.https == here.forge:
+        place = lab.place("here", "forge")
+        yield Finding("BLU203", place, "here", f"the proxy and the forge both want port {here.forge}", "change one")

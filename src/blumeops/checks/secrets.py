@@ -1,0 +1,27 @@
+"""BLU50x: references to secrets are well formed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from blumeops.base.findings import Finding, Place
+from blumeops.facts.derive import Facts
+from blumeops.lab.model import Lab
+
+_REFERENCE = re.compile(r"op://[A-Za-z0-9][\w .-]*(/[A-Za-z0-9][\w .-]*){2,3}\Z")
+
+
+def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
+    """Each secret is named by reference; a value in its place is refused without showing it."""
+    for name, service in lab.services.items():
+        for secret, reference in service.secrets.items():
+            yield from _wrong(f"{name}.{secret}", reference, lab.service_place(name, "secrets", secret))
+    if lab.settings.network.dns:
+        yield from _wrong("network.dns.token", lab.settings.network.dns.token, lab.place("network", "dns", "token"))
+
+
+def _wrong(subject: str, reference: str, place: Place) -> Iterator[Finding]:
+    if not _REFERENCE.match(reference):
+        hint = "write op://vault/item/field; the value belongs in the store"
+        yield Finding("BLU501", place, subject, "is not a reference to a secret", hint)

@@ -1,0 +1,123 @@
+"""`blumeops`: the arguments of every command, and what becomes of errors.
+
+Each command's code is imported when it is called: the others cost it nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+from blumeops.base.errors import BlumeError
+
+_COMMANDS = """\
+describe   check         all findings from the description alone; nothing is changed
+           plan          what a sync would change, in words and as diffs
+           render        the real engines' files, for the real devices
+run        up            start the site and bring the lab to its revision
+           down          stop it all; what it keeps is kept
+           sync          now, instead of at the next push
+watch      status        every unit: revision, health, why
+           logs          what a service printed
+           history       what happened
+secrets    op read       the value behind op://vault/item/field
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    everywhere = argparse.ArgumentParser(add_help=False)
+    group = everywhere.add_argument_group("everywhere")
+    group.add_argument("--lab", type=Path, metavar="DIR", help="the lab's folder (default: here and upwards)")
+    group.add_argument("--state", type=Path, metavar="DIR", help="the site's state (default: the platform's folder)")
+    group.add_argument("--json", action="store_true", help="print the result as JSON")
+    group.add_argument("--traceback", action="store_true", help=argparse.SUPPRESS)
+    key = argparse.ArgumentParser(add_help=False)
+    key.add_argument("--age-key", type=Path, metavar="FILE", help="the key of the SOPS file")
+
+    top = argparse.ArgumentParser(
+        prog="blumeops", description="One Git repository, one home lab: described once, proved, kept running.",
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=_COMMANDS,
+    )  # fmt: skip
+    top.add_argument("--version", action="version", version=f"blumeops {version('blumeops')}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands", help=argparse.SUPPRESS)
+
+    def command(name: str, about: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=about, description=about, parents=[everywhere, *parents])
+
+    command("check", "all findings from the description alone; nothing is changed")
+    plan = command("plan", "what a sync would change, in words and as diffs")
+    plan.add_argument("revision", nargs="?", metavar="REV", help="a revision of the forge (default: the lab's folder)")
+    plan.add_argument("--exit-code", action="store_true", help="exit with 3 when there are changes")
+    plan.add_argument("--no-diff", action="store_true", help="the words alone")
+    render = command("render", "the real engines' files, for the real devices")
+    render.add_argument("--site", choices=["here", "home"], default="home", help="default: home")
+    render.add_argument("--out", type=Path, metavar="DIR", required=True, help="the folder to write into")
+    up = command("up", "start the site and bring the lab to its revision", key)
+    up.add_argument("--site", choices=["here"], default="here", help=argparse.SUPPRESS)
+    command("down", "stop it all; what it keeps is kept")
+    command("sync", "bring the lab to its revision now, instead of at the next push")
+    status = command("status", "every unit: revision, health, why")
+    status.add_argument("--wait", action="store_true", help="until settled or failed")
+    logs = command("logs", "what a service printed")
+    logs.add_argument("service", metavar="SERVICE")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on as it prints")
+    logs.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="the last N lines (default: 50)")
+    logs.add_argument("--grep", metavar="TEXT", help="only lines with this text")
+    history = command("history", "what happened: every revision, what it changed, how it ended")
+    history.add_argument("-n", "--limit", type=int, default=10, metavar="N", help="the last N (default: 10)")
+    op = commands.add_parser("op", help="the value behind op://vault/item/field")
+    op_commands = op.add_subparsers(dest="op_command", metavar="COMMAND", required=True)
+    read = op_commands.add_parser("read", help="print one value", parents=[everywhere, key])
+    read.add_argument("reference", metavar="op://VAULT/ITEM/FIELD")
+    completion = commands.add_parser("completion", help="a script for your shell to complete commands")
+    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
+    controller = commands.add_parser("controller", parents=[everywhere, key])
+    controller.add_argument("--port", type=int, required=True)
+    credential = commands.add_parser("credential", parents=[everywhere])
+    credential.add_argument("operation")
+    return top
+
+
+_MODULES = {
+    "check": "describe", "plan": "describe", "render": "describe", "up": "run", "down": "run", "sync": "run",
+    "controller": "run", "credential": "run", "status": "watch", "logs": "watch", "history": "watch", "op": "secrets",
+}  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run one command and exit: 0 done, 1 refused or unhealthy, 2 usage, 3 changes pending, 4 away, 70 our bug."""
+    top = parser()
+    arguments = top.parse_args(argv)
+    if arguments.command is None:
+        top.print_help()
+        sys.exit(2)
+    try:
+        if arguments.command == "completion":
+            import shtab
+
+            print(shtab.complete(top, arguments.shell))
+            sys.exit(0)
+        module = importlib.import_module(f"blumeops.cli.{_MODULES[arguments.command]}")
+        code = getattr(module, arguments.command)(arguments)
+        sys.stdout.flush()
+    except BlumeError as error:
+        print(f"blumeops: {error}", file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("blumeops: stopped", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 0
+    except Exception as error:
+        if getattr(arguments, "traceback", False):
+            raise
+        print(f"blumeops: BLU999 a bug: {type(error).__name__}; --traceback shows where", file=sys.stderr)
+        code = 70
+    sys.exit(code)

@@ -1,0 +1,60 @@
+"""All that the commands print: results to stdout, progress and hints to stderr, colour only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from blumeops.base.findings import Finding
+
+_COLOURS = {"bad": "31", "good": "32", "wait": "33", "dim": "2", "bold": "1"}
+_MOODS = {
+    "running": "good", "provided": "dim", "scheduled": "dim", "unavailable": "dim", "failed": "bad", "stopped": "bad",
+    "waiting": "wait", "starting": "wait",
+}  # fmt: skip
+
+
+def paint(text: str, mood: str, stream: TextIO = sys.stdout) -> str:
+    """The text in a colour, where the stream is a terminal and NO_COLOR is not set."""
+    if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\x1b[{_COLOURS[mood]}m{text}\x1b[0m"
+
+
+def mood_of(state: str) -> str:
+    """The colour of a unit's state."""
+    return _MOODS.get(state, "bold")
+
+
+def say(line: str = "") -> None:
+    """A line of the result."""
+    print(line, flush=True)
+
+
+def progress(line: str) -> None:
+    """A line about what is going on, or a hint."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def say_json(value: object) -> None:
+    """The result as JSON."""
+    print(json.dumps(value, indent=2, ensure_ascii=False), flush=True)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Columns as wide as their widest cell; the last one is as long as it is."""
+    rows = [list(row) for row in rows]
+    widths = [max(len(row[column]) for row in [list(head), *rows]) for column in range(len(head) - 1)]
+    return [
+        "  ".join([cell.ljust(width) for cell, width in zip(row, widths, strict=False)] + [row[-1]]).rstrip()
+        for row in [list(head), *rows]
+    ]
+
+
+def say_findings(findings: Sequence[Finding], stream: TextIO = sys.stdout) -> None:
+    """Every finding on a line of its own; place first, so that editors and terminals can jump there."""
+    for finding in findings:
+        print(finding, file=stream, flush=True)

@@ -1,0 +1,42 @@
+"""Which lab and which site a command is about: from its arguments and the folder that it is called in."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from blumeops.base.errors import UserError
+from blumeops.base.site import SiteFolder, default_state
+from blumeops.lab.load import find_lab
+from blumeops.lab.yaml import read
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`lab`: its name; `folder`: where it is described, if that is known; `site`: its state."""
+
+    lab: str
+    folder: Path | None
+    site: SiteFolder
+
+
+def lab_folder(arguments: argparse.Namespace) -> Path:
+    """The folder named by --lab, or the nearest one with a lab.yaml. Raises UserError `BLU005`."""
+    if arguments.lab and not (arguments.lab / "lab.yaml").is_file():
+        raise UserError("BLU005", str(arguments.lab), "is no lab: there is no lab.yaml in it")
+    return find_lab(arguments.lab or Path.cwd())
+
+
+def place(arguments: argparse.Namespace) -> Place:
+    """The site of the lab; with --state alone, the lab whose state that is."""
+    if arguments.state and not arguments.lab:
+        site = SiteFolder(arguments.state.absolute())
+        if site.lab_name.is_file():
+            return Place(site.lab_name.read_text().strip(), None, site)
+    folder = lab_folder(arguments)
+    data = read((folder / "lab.yaml").read_bytes(), "lab.yaml").data
+    name = data.get("lab") if isinstance(data, dict) else None
+    if not isinstance(name, str) or not name.replace("-", "").isalnum():
+        raise UserError("BLU102", str(folder / "lab.yaml"), "does not name the lab", "write `lab: NAME`")
+    return Place(name, folder, SiteFolder((arguments.state or default_state(name)).absolute()))

@@ -1,0 +1,137 @@
+"""up, down and sync; and what they start: the controller, and Git's credential helper."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from blumeops.app import site as app
+from blumeops.base.errors import EngineError, UserError
+from blumeops.base.files import cannot_write, write_whole
+from blumeops.base.site import SiteFolder
+from blumeops.checks.check import check_folder
+from blumeops.cli import output, watch
+from blumeops.cli.place import Place, place
+from blumeops.forge import credential as credentials
+from blumeops.forge import tokens
+from blumeops.secrets.age import find_key
+from blumeops.status import records
+from blumeops.status.database import open_database, read_database
+
+
+def up(arguments: argparse.Namespace) -> int:
+    """`blumeops up`: from nothing, or from whatever was left, to a lab that runs."""
+    where = place(arguments)
+    if where.folder is None:
+        raise UserError("BLU005", str(where.site.path), "is a site, not a lab", "name the lab with --lab DIR")
+    checked = check_folder(where.folder)
+    output.say_findings(checked.findings, sys.stderr)
+    if checked.passed is None:
+        return 1
+    ports = checked.passed.lab.settings.here
+    app.prepare(where.site)
+    with _alone(where.site):
+        _claim(where)
+        key = find_key(arguments.age_key, app.environment(), where.site.age_key, create=True)
+        head = app.seed(where.site, where.lab, where.folder, output.progress)
+        app.start_controller(where.site, where.lab, ports.forge, key.path, output.progress)
+    code = _follow(where.site)
+    database = read_database(where.site.path)
+    assert database is not None
+    output.progress("")
+    watch.say_status(records.site(database), records.units(database))
+    clone = f"http://localhost:{ports.forge}/{where.lab}.git"
+    helper = shlex.join([sys.argv[0], "credential", "--state", str(where.site.path)])
+    if " " not in sys.argv[0]:
+        helper = shlex.join([str(Path(sys.argv[0]).absolute()), "credential", "--state", str(where.site.path)])
+    root = where.site.path / "data" / checked.passed.lab.settings.network.proxy / "data"
+    output.say(f"\nchange it   git clone -c credential.helper={shlex.quote('!' + helper)} {clone}")
+    output.say(f"trust it    {root / 'caddy/pki/authorities/local/root.crt'}")
+    output.say(f"key         {key.path} opens the lab's secrets: keep a copy elsewhere")
+    if head and where.folder and not app.same_as_forge(where.site, where.lab, where.folder):
+        output.progress(
+            f"note: what runs is the forge's main, which is not what {where.folder} holds; push to change it"
+        )
+    return code
+
+
+def down(arguments: argparse.Namespace) -> int:
+    """`blumeops down`: the controller first, then users before their providers, then the manager."""
+    where = place(arguments)
+    if not where.site.path.is_dir():
+        output.progress(f"{where.lab} is not up: there is no {where.site.path}")
+        return 0
+    with _alone(where.site):
+        app.stop_all(where.site, output.progress)
+        if read_database(where.site.path):
+            database = open_database(where.site.path)
+            for unit in records.units(database):
+                if unit.state not in records.AT_REST:
+                    records.put_unit(database, records.stopped(unit))
+            database.close()
+    output.say(f"{where.lab} is down; its state is kept in {where.site.path}")
+    return 0
+
+
+def sync(arguments: argparse.Namespace) -> int:
+    """`blumeops sync`: 0 when what is on main is applied."""
+    return _follow(place(arguments).site)
+
+
+def controller(arguments: argparse.Namespace) -> int:
+    """The process that the manager keeps running: serves the forge and runs the loop."""
+    where = place(arguments)
+    key = find_key(arguments.age_key, app.environment(), where.site.age_key, create=False)
+    from blumeops.app.controller import run_controller
+
+    run_controller(where.site, where.lab, arguments.port, key)
+    return 0
+
+
+def credential(arguments: argparse.Namespace) -> int:
+    """Git's credential helper for the forge: answers `get` on standard input."""
+    if arguments.operation == "get":
+        answer = credentials.answer(sys.stdin.read(), tokens.token_file(arguments.state))
+        sys.stdout.write(answer)
+    return 0
+
+
+def _follow(site: SiteFolder) -> int:
+    """Ask for a sync and print its lines; returns the exit code."""
+    for line in app.request_sync(site):
+        if isinstance(line, int):
+            return line
+        output.progress(line)
+    raise EngineError("BLU791", "controller", "stopped answering", "look at its log: blumeops logs controller")
+
+
+@contextmanager
+def _alone(site: SiteFolder) -> Iterator[None]:
+    """Only one `up` or `down` at a time. Raises EngineError `BLU792`."""
+    try:
+        file = site.lock.open("a")
+    except OSError as error:
+        raise cannot_write(site.lock, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise EngineError("BLU792", str(site.path), "another up or down is at work", "wait for its end") from error
+        yield
+
+
+def _claim(where: Place) -> None:
+    """A state folder belongs to one lab."""
+    if where.site.lab_name.is_file():
+        owner = where.site.lab_name.read_text().strip()
+        if owner != where.lab:
+            raise UserError(
+                "BLU793", str(where.site.path), f"holds the lab {owner!r}", "name another folder with --state"
+            )
+    else:
+        write_whole(where.site.lab_name, where.lab + "\n")

@@ -1,0 +1,122 @@
+"""status, logs and history: what is, and what was."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from blumeops.base.errors import UserError
+from blumeops.base.site import SiteFolder
+from blumeops.cli import output
+from blumeops.cli.place import place
+from blumeops.status import records, shown
+from blumeops.status.database import Database, read_database
+
+_POLL = 0.2
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """`blumeops status`: 0 when the site has settled, else 1."""
+    from blumeops.app import site as app
+
+    site = place(arguments).site
+    database = _database(site)
+    while True:
+        here, units = records.site(database), records.units(database)
+        settled = records.settled(here, units)
+        if not arguments.wait or settled or here.problem:
+            break
+        time.sleep(_POLL)
+    alive = app.controller_answers(site)
+    if arguments.json:
+        output.say_json(shown.status_as_json(database))
+    else:
+        say_status(here, units)
+        if not alive:
+            output.progress("the controller does not run: this is what it saw last; start it with `blumeops up`")
+    return 0 if settled and alive else 1
+
+
+def say_status(site: records.Site, units: list[records.Unit]) -> None:
+    """The table of what runs where."""
+    rows = [
+        (unit.id, unit.state, unit.health if unit.state == "running" else "", unit.place, unit.url, unit.reason)
+        for unit in units
+    ]
+    head, *body = output.table(("SERVICE", "STATE", "HEALTH", "PLACE", "ADDRESS", "WHY"), rows)
+    output.say(output.paint(head, "dim"))
+    for unit, line in zip(units, body, strict=True):
+        output.say(line.replace(unit.state, output.paint(unit.state, output.mood_of(unit.state)), 1))
+    wanted = f", wanted {site.wanted_revision[:8]}" if site.wanted_revision != site.revision else ""
+    running = sum(unit.state == "running" and unit.health == "healthy" for unit in units)
+    resting = sum(unit.state in records.AT_REST for unit in units)
+    aside = f", {resting} not run here" if resting else ""
+    settled = "settled" if records.settled(site, units) else "not settled"
+    output.say(
+        f"\n{running} of {len(units) - resting} healthy{aside}; revision {site.revision[:8] or 'none'}{wanted}; {settled}"
+    )
+    if site.problem:
+        output.say(output.paint(f"problem: {site.problem}", "bad"))
+
+
+def history(arguments: argparse.Namespace) -> int:
+    """`blumeops history`: the newest first."""
+    database = _database(place(arguments).site)
+    if arguments.json:
+        output.say_json(shown.history_as_json(database, arguments.limit))
+        return 0
+    for run in records.history(database, arguments.limit):
+        when = datetime.fromtimestamp(run.started).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        took = f" in {run.ended - run.started:.1f} s" if run.ended else ""
+        mood = {"applied": "good", "running": "wait"}.get(run.outcome, "bad")
+        output.say(f"{when}  {run.revision[:8]}  {output.paint(run.outcome, mood)}{took}")
+        for change in run.changes:
+            output.say(f"    {change}")
+        for step in run.steps:
+            reason = f": {step.message}" if step.message else ""
+            output.say(output.paint(f"    {step.unit}: {step.action}, {step.seconds:.1f} s{reason}", "dim"))
+        if run.message and not run.steps:
+            output.say("    " + run.message.replace("\n", "\n    "))
+    return 0
+
+
+def logs(arguments: argparse.Namespace) -> int:
+    """`blumeops logs`: the last lines, and with --follow what comes."""
+    from blumeops.app import site as app
+
+    path = app.log_of(place(arguments).site, arguments.service)
+    if not path.exists():
+        raise UserError("BLU708", arguments.service, "has printed nothing yet")
+    for line in _lines(path, arguments.lines, arguments.follow):
+        if not arguments.grep or arguments.grep in line:
+            output.say(line)
+    return 0
+
+
+def _lines(path: Path, last: int, follow: bool) -> Iterator[str]:
+    """The last lines of a file, then those that are added; a rotated file is followed by its name."""
+    with path.open(errors="replace") as file:
+        yield from (line.rstrip("\n") for line in file.readlines()[-last:])
+        position, inode = file.tell(), path.stat().st_ino
+    while follow:
+        time.sleep(_POLL)
+        if not path.exists():
+            continue
+        now = path.stat()
+        if now.st_ino != inode or now.st_size < position:
+            position, inode = 0, now.st_ino
+        if now.st_size > position:
+            with path.open(errors="replace") as file:
+                file.seek(position)
+                yield from (line.rstrip("\n") for line in file)
+                position = file.tell()
+
+
+def _database(site: SiteFolder) -> Database:
+    database = read_database(site.path)
+    if database is None:
+        raise UserError("BLU790", str(site.path), "holds no site", "start it with `blumeops up`")
+    return database

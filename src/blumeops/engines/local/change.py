@@ -1,0 +1,378 @@
+"""One unit's change, from whatever is there to what is wanted.
+
+The order of acts is the promise. Everything that can be refused (program, secrets, a taken port, the grants,
+the initialisation) is asked before anything is stopped. What is begun stands in the record before it is done,
+so `settle` can take back what a killed controller left. An update moves to the unit's other slot; the old
+instance stays whole in its own until the new one is healthy.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from blumeops.base.errors import BlumeError, EngineError, Unavailable
+from blumeops.base.files import write_whole
+from blumeops.engines.local import health, helpers, instance, ports
+from blumeops.engines.local.folders import Folders, check_reachable
+from blumeops.engines.local.manager import Process, ProcessManager
+from blumeops.engines.local.programs import Program, Programs
+from blumeops.engines.local.record import SLOTS, Instance, Record, Records, Refusal, digest_of, process_name
+from blumeops.engines.local.resolve import Resolved, Resolver, Secrets, shares_of
+from blumeops.render.local_unit import LocalUnit
+
+Action = Literal[
+    "unchanged", "recorded", "started", "restarted", "replaced", "reloaded", "rolled back", "failed", "waiting",
+    "provided", "unavailable", "scheduled",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an `apply` came to. `rolled back`: the new form failed and the old one serves; `failed`: nothing new
+    serves (what served before is untouched); `recorded`: only what needs no restart was different."""
+
+    unit: str
+    action: str
+    reason: str = ""
+    error: BlumeError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the unit is as wanted."""
+        return self.action not in ("rolled back", "failed", "waiting")
+
+
+@dataclass(frozen=True)
+class Site:
+    """What all changes share."""
+
+    folders: Folders
+    manager: ProcessManager
+    secrets: Secrets
+    programs: Programs
+    records: Records
+    drain: float
+    choosing: threading.Lock = field(default_factory=threading.Lock)
+
+    def port_of(self, unit: str, port: str) -> int:
+        """Where another unit listens. Raises Unavailable `BLU709` while it does not run."""
+        record = self.records.read(unit)
+        if record is None or record.serving is None or port not in record.serving.ports:
+            raise Unavailable("BLU709", unit, f"does not run, so its port {port} is not known")
+        return record.serving.ports[port]
+
+    def resolver(self, form: LocalUnit, slot: str, numbers: dict[str, int]) -> Resolver:
+        """For one instance."""
+        return Resolver(self.folders, self.secrets, form, slot, numbers, self.port_of)
+
+    def probe(self, at: Instance) -> health.Probe | None:
+        """The health check of an instance, or None when the manager does not know it."""
+        spec = self.manager.defined(at.process)
+        if spec is None:
+            return None
+        check = at.unit.health
+        command = self.resolver(at.unit, at.slot, at.ports).words(check.command) if check else ()
+        return health.Probe(check, at.ports, command, spec)
+
+    def process(self, name: str) -> Process:
+        """How a program is."""
+        return self.manager.states().get(name, Process("stopped"))
+
+    def failed(self, unit: LocalUnit, error: BlumeError) -> Outcome:
+        """The outcome of an error, without secrets in it; remembered."""
+        message = self.secrets.mask(error.message)
+        error = type(error)(error.code, error.subject, message, error.hint, error.place)
+        try:
+            record = self.records.read(unit.unit) or Record(wanted=unit)
+            self.records.write(
+                record.with_(wanted=unit, refused=Refusal(digest=digest_of(unit), reason=message, at=time.time()))
+            )
+        except BlumeError:
+            pass  # the disk is full, perhaps: the first error is the one to tell
+        return Outcome(unit.unit, "failed", message, error)
+
+
+class Change:
+    """One `apply` of one unit; the caller holds the unit's lock."""
+
+    def __init__(self, site: Site, unit: LocalUnit, say: Callable[[str], None]) -> None:
+        self.site, self.unit, self.say = site, unit, say
+        self.record = site.records.read(unit.unit) or Record(wanted=unit)
+
+    def make(self) -> Outcome:
+        """Do what is to be done."""
+        self._settle()
+        self._keep(wanted=self.unit, waits_for="")
+        missing = self._missing_need()
+        if missing:
+            self._keep(waits_for=missing)
+            return Outcome(self.unit.unit, "waiting", f"waits for {missing}")
+        program = self.site.programs.obtain(self.unit.sources, self.unit.version, self.say)
+        if self.site.folders.account.user is not None:
+            check_reachable(program.folder, self.site.folders.account, "put the environment where others may read it")
+        self._folders()
+        serving = self.record.serving
+        if serving is None:
+            return self._move(program, "started")
+        wanted = self._resolve(serving, program)
+        same_start = (
+            wanted is not None
+            and serving.program == program.version
+            and wanted.spec == self.site.manager.defined(serving.process)
+            and wanted.secret_files == instance.read_files(self._folder(serving.slot) / "secrets")
+        )
+        if wanted is None or not same_start:
+            return self._move(program, "replaced" if self.unit.update == "replace" else "restarted")
+        if self.record.reloading or wanted.files != instance.read_files(self._folder(serving.slot) / "config"):
+            if self.unit.reload:
+                return self._reload(serving, wanted)
+            return self._move(program, "replaced" if self.unit.update == "replace" else "restarted")
+        return self._stay(serving)
+
+    # before
+
+    def _settle(self) -> None:
+        """Take back what an earlier change left half done: every instance but the one that serves."""
+        serving = self.record.serving
+        for slot in SLOTS:
+            if not serving or serving.slot != slot:
+                self._drop(slot)
+        if serving:
+            self._switch(serving)
+        self._keep(pending=None)
+
+    def _missing_need(self) -> str:
+        for need in self.unit.needs:
+            record = self.site.records.read(need)
+            if record is None:
+                return need
+            if record.wanted.provided or record.wanted.kind == "job":
+                continue
+            if record.serving is None or self.site.process(record.serving.process).state not in ("running", "starting"):
+                return need
+            probe = self.site.probe(record.serving)
+            if probe is None or health.ask(probe):
+                return need
+        return ""
+
+    def _folders(self) -> None:
+        folders, name = self.site.folders, self.unit.unit
+        folders.of_service(folders.home(name))
+        folders.of_service(folders.sockets(name))
+        folders.shared(folders.state / "data" / name)
+        for each in self.unit.state:
+            folders.of_service(folders.data(name, each))
+        for share in shares_of(self.unit):
+            folders.make_share(share)
+
+    def _resolve(self, at: Instance, program: Program) -> Resolved | None:
+        """The wanted form in the slot and on the ports of `at`; None where its ports do not fit."""
+        fits = at.ports.keys() == self.unit.ports.keys() and all(
+            port.fixed in (None, at.ports[name]) for name, port in self.unit.ports.items()
+        )
+        return self.site.resolver(self.unit, at.slot, at.ports).whole(program) if fits else None
+
+    # the four ways
+
+    def _stay(self, serving: Instance) -> Outcome:
+        """The instance is as wanted; it must run and be healthy."""
+        action = "unchanged"
+        if serving.unit != self.unit:
+            self._grants()
+            serving = serving.model_copy(update={"unit": self.unit})
+            self._keep(serving=serving)
+            action = "recorded"
+        mark = health.size_of(self._log(serving))
+        if self.site.process(serving.process).state == "stopped":
+            self._grants()
+            self.say(f"{self.unit.unit}: starting")
+            self.site.manager.start(serving.process)
+            action = "started"
+        why = self._wait(serving)
+        if why:
+            return self._refused(f"{why}{self._last(serving, mark)}", "failed")
+        self._switch(serving)
+        self._keep(refused=None)
+        return Outcome(self.unit.unit, action)
+
+    def _reload(self, serving: Instance, wanted: Resolved) -> Outcome:
+        """New files, read by the running program; the old ones again when it refuses them."""
+        folders, folder = self.site.folders, self._folder(serving.slot) / "config"
+        resolver = self.site.resolver(self.unit, serving.slot, serving.ports)
+        before = instance.read_files(folder)
+        self._grants()
+        self._keep(reloading=True)
+        mark = health.size_of(self._log(serving))
+        instance.write_files(folders, folder, wanted.files)
+        self.say(f"{self.unit.unit}: reloading")
+        try:
+            helpers.reload(self.unit, resolver, wanted.spec.env)
+            why = self._wait(serving)
+        except BlumeError as error:
+            why = error.message
+        if not why:
+            stamps = instance.stamps(wanted.files, instance.stamp_key(folders.state))
+            new = serving.model_copy(update={"unit": self.unit, "written": stamps})
+            self._keep(serving=new, reloading=False, refused=None)
+            return Outcome(self.unit.unit, "reloaded")
+        why += self._last(serving, mark)
+        instance.write_files(folders, folder, before)
+        try:
+            helpers.reload(serving.unit, resolver, wanted.spec.env)
+        except BlumeError as error:
+            why += f"; and the old files: {error.message}"
+        self._keep(reloading=False)
+        return self._refused(why, "rolled back")
+
+    def _move(self, program: Program, action: Action) -> Outcome:
+        """Start the wanted form in the other slot; then end the old one, or go back to it."""
+        old = self.record.serving
+        beside = old is not None and self.unit.update == "replace" and not self._fixed(old)
+        new, mark = self._prepare(program, old, beside)
+        if old and not beside:
+            self.say(f"{self.unit.unit}: stopping the old one")
+            self.site.manager.stop(old.process)
+        self.say(f"{self.unit.unit}: starting {self.unit.version}")
+        try:
+            self.site.manager.start(new.process)
+            why = self._wait(new)
+        except BlumeError as error:
+            why = error.message
+        if why:
+            return self._back(new, old, f"{why}{self._last(new, mark)}")
+        self._switch(new)
+        self._keep(serving=new, reloading=False, refused=None)
+        if old:
+            if beside:
+                self.say(f"{self.unit.unit}: draining the old one")
+                threading.Event().wait(self.site.drain)
+            self._drop(old.slot)
+        self._keep(pending=None)
+        return Outcome(self.unit.unit, action)
+
+    # parts of a move
+
+    def _prepare(self, program: Program, old: Instance | None, beside: bool) -> tuple[Instance, int]:
+        """Everything that can be refused, while the old one serves: ports, files, initialisation, grants."""
+        site, unit = self.site, self.unit
+        slot = next(slot for slot in SLOTS if not old or slot != old.slot)
+        numbers = self._ports(old, beside)
+        new = Instance(slot=slot, unit=unit, ports=numbers, program=program.version)
+        resolver = site.resolver(unit, slot, numbers)
+        resolved = resolver.whole(program)
+        stamps = instance.stamps(resolved.files, instance.stamp_key(site.folders.state))
+        new = new.model_copy(update={"written": stamps})
+        self._keep(pending=new)
+        instance.write(site.folders, self._folder(slot), resolved)
+        self.record = helpers.initialise(unit, resolver, resolved.spec.env, site.records, self.record)
+        self._grants()
+        site.manager.define(resolved.spec)
+        return new, health.size_of(resolved.spec.log)
+
+    def _ports(self, old: Instance | None, beside: bool) -> dict[str, int]:
+        """Numbers for a new instance: those that the unit had before where that is possible."""
+        site, unit = self.site, self.unit
+        ours = self._pids(old)
+        with site.choosing:
+            others = [record for name, record in site.records.all().items() if name != unit.unit]
+            avoid = {number for record in others for known in record.ports.values() for number in known}
+            held = set(old.ports.values()) if old else set()
+            numbers: dict[str, int] = {}
+            for name, port in unit.ports.items():
+                ports.require_free(unit.unit, name, port, ours)
+                if port.fixed is not None:
+                    numbers[name] = port.fixed
+                    continue
+                used = avoid | set(numbers.values()) | (held if beside else set())
+                mine = set() if beside else held
+                numbers[name] = ports.choose(self.record.ports.get(name, ()), used, mine, port.protocol)
+            known = {name: (number, *self._known(name, number)) for name, number in numbers.items()}
+            site.folders.shared(site.folders.unit(unit.unit))
+            self._keep(ports=known)
+        return numbers
+
+    def _known(self, name: str, number: int) -> tuple[int, ...]:
+        return tuple(each for each in self.record.ports.get(name, ()) if each != number)[:1]
+
+    def _pids(self, old: Instance | None) -> set[int]:
+        """The processes of the old instance: they hold its ports rightly."""
+        if old is None:
+            return set()
+        pid = self.site.process(old.process).pid
+        return ports.family(pid) if pid else set()
+
+    def _fixed(self, old: Instance) -> bool:
+        """Whether old and new would want the same port."""
+        return any(port.fixed in old.ports.values() for port in self.unit.ports.values() if port.fixed is not None)
+
+    def _back(self, new: Instance, old: Instance | None, why: str) -> Outcome:
+        """The new one failed: away with it, and the old one serves on exactly as it was."""
+        self._drop(new.slot)
+        if old is None:
+            self._keep(pending=None)
+            return self._refused(why, "failed")
+        if self.site.process(old.process).state == "stopped":
+            self.say(f"{self.unit.unit}: bringing back {old.unit.version}")
+            self.site.manager.start(old.process)
+            again = self._wait(old)
+            if again:
+                why += f"; and the old one: {again}"
+        self._switch(old)
+        self._keep(pending=None)
+        return self._refused(why, "rolled back")
+
+    def _grants(self) -> None:
+        for wish in self.unit.grants:
+            record = self.site.records.read(wish.provider)
+            provider = record.serving if record else None
+            spec = self.site.manager.defined(provider.process) if provider else None
+            if provider is None or spec is None:
+                raise Unavailable("BLU709", wish.provider, f"does not run, and {self.unit.unit} needs its grant")
+            resolver = self.site.resolver(provider.unit, provider.slot, provider.ports)
+            helpers.grant(self.unit, wish, resolver, spec)
+
+    def _wait(self, at: Instance) -> str:
+        probe = self.site.probe(at)
+        if probe is None:
+            raise EngineError("BLU708", at.process, "is not known to the process manager")
+        within = at.unit.health.within if at.unit.health else 30.0
+        return health.wait(probe, lambda: self.site.process(at.process), within)
+
+    def _switch(self, at: Instance) -> None:
+        """Let the proxy's next request go to this instance."""
+        for name, number in at.ports.items():
+            path = self.site.folders.upstreams / f"{at.unit.unit}.{name}"
+            address = f"127.0.0.1:{number}"
+            if not path.exists() or path.read_text() != address:
+                write_whole(path, address)
+
+    def _drop(self, slot: str) -> None:
+        name = process_name(self.unit.unit, slot)
+        if self.site.manager.defined(name):
+            self.site.manager.remove(name)
+        instance.remove(self._folder(slot))
+
+    def _refused(self, why: str, action: Action) -> Outcome:
+        why = self.site.secrets.mask(why)
+        self._keep(refused=Refusal(digest=digest_of(self.unit), reason=why, at=time.time()))
+        return Outcome(self.unit.unit, action, why, EngineError("BLU700", self.unit.unit, why))
+
+    def _keep(self, **changes: object) -> None:
+        new = self.record.with_(**changes)
+        if new != self.record or self.site.records.read(self.unit.unit) is None:
+            self.record = self.site.records.write(new)
+
+    def _last(self, at: Instance, since: int) -> str:
+        lines = health.last_lines(self._log(at), since)
+        return f"; its log: {lines}" if lines else ""
+
+    def _log(self, at: Instance) -> Path:
+        return self.site.folders.log(at.unit.unit, at.slot)
+
+    def _folder(self, slot: str) -> Path:
+        return self.site.folders.instance(self.unit.unit, slot)

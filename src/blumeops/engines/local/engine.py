@@ -1,0 +1,123 @@
+"""The local engine: units as processes of this machine. The front door; everything about one unit's change
+is in `change`, everything about looking in `observe`.
+
+In: `LocalUnit`s, a process manager, a store of secrets, programs. Out: running services, an `Outcome` each,
+and what is seen of them. Promised: `apply` converges from any point at which an earlier one was cut off; what
+served goes on serving when the new form does not get healthy; state folders are never deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from blumeops.base.errors import BlumeError, EngineError
+from blumeops.engines.local import instance
+from blumeops.engines.local.change import Change, Outcome, Site
+from blumeops.engines.local.folders import Folders, service_account
+from blumeops.engines.local.manager import ProcessManager
+from blumeops.engines.local.observe import Observed, observe
+from blumeops.engines.local.programs import Programs
+from blumeops.engines.local.record import SLOTS, Record, Records, digest_of, process_name
+from blumeops.engines.local.resolve import Secrets
+from blumeops.engines.local.supervisor import Supervisor
+from blumeops.render.local_unit import LocalUnit
+
+__all__ = ["LocalEngine", "Observed", "Outcome", "digest_of", "local_engine"]
+
+Say = Callable[[str], None]
+
+
+class LocalEngine:
+    """See the module. `drain`: seconds that a replaced instance gets to finish its requests."""
+
+    def __init__(
+        self, folders: Folders, manager: ProcessManager, secrets: Callable[[str], str], programs: Programs,
+        drain: float = 5.0,
+    ) -> None:  # fmt: skip
+        self.folders = folders
+        self.manager = manager
+        self._site = Site(folders, manager, Secrets(secrets), programs, Records(folders.state / "units"), drain)
+
+    def apply(self, unit: LocalUnit, say: Say) -> Outcome:
+        """Make the unit so, and wait until it is healthy. Never raises BlumeError: that is in the outcome."""
+        try:
+            self.folders.prepare()
+            self.folders.shared(self.folders.unit(unit.unit))
+            with self._site.records.locked(unit.unit):
+                if unit.provided or unit.unavailable or unit.kind == "job":
+                    return self._note(unit)
+                self.manager.ensure_running()
+                return Change(self._site, unit, say).make()
+        except BlumeError as error:
+            return self._site.failed(unit, error)
+
+    def observe(self) -> dict[str, Observed]:
+        """Every unit that was ever applied and not removed, as it is now."""
+        return observe(self._site)
+
+    def applied(self) -> dict[str, LocalUnit]:
+        """What runs, in the form that serves; a unit that never got healthy is not in it."""
+        records = self._site.records.all()
+        return {name: form for name, record in records.items() if (form := serving_form(record))}
+
+    def log(self, unit: str) -> Path:
+        """The log of the instance that serves, or was tried last."""
+        record = self._site.records.read(unit)
+        if record is None:
+            raise EngineError("BLU708", unit, "is not a unit of this site")
+        slot = record.serving.slot if record.serving else SLOTS[0]
+        return self.folders.log(unit, slot)
+
+    def stop(self, unit: str) -> None:
+        """Stop it; its record stays, and the next `apply` starts it again."""
+        for name in (process_name(unit, slot) for slot in SLOTS):
+            if self.manager.defined(name):
+                self.manager.stop(name)
+
+    def stop_all(self, order: Iterable[str]) -> None:
+        """Stop these units one after another, then all that is left and the manager."""
+        for unit in order:
+            self.stop(unit)
+        self.manager.shutdown()
+        self.folders.clear_short()
+
+    def remove(self, unit: str) -> None:
+        """Stop it and forget it. Its state folders and logs stay."""
+        with self._site.records.locked(unit):
+            self._end(unit)
+            self._site.records.forget(unit)
+
+    def _end(self, unit: str) -> None:
+        for slot in SLOTS:
+            self.manager.remove(process_name(unit, slot))
+            instance.remove(self.folders.instance(unit, slot))
+        for file in self.folders.upstreams.glob(f"{unit}.*"):
+            file.unlink(missing_ok=True)
+
+    def _note(self, unit: LocalUnit) -> Outcome:
+        """A unit of which nothing runs: an earlier form that did is ended."""
+        self._end(unit.unit)
+        self._site.records.write(Record(wanted=unit))
+        state = "provided" if unit.provided else "unavailable" if unit.unavailable else "scheduled"
+        return Outcome(unit.unit, state, unit.provided or unit.unavailable)
+
+
+def serving_form(record: Record) -> LocalUnit | None:
+    """The form of the unit that is in force."""
+    nothing_runs = record.wanted.provided or record.wanted.unavailable or record.wanted.kind == "job"
+    return record.wanted if nothing_runs else record.serving.unit if record.serving else None
+
+
+def local_engine(
+    state: Path,
+    secrets: Callable[[str], str],
+    programs: Programs,
+    drain: float = 5.0,
+    shares: Mapping[str, Path] | None = None,
+) -> LocalEngine:
+    """The engine for one state folder, with supervisor as its manager. `secrets` gives the value behind an
+    `op://` reference; `shares`: folders of this machine that stand in for shares of the lab."""
+    folders = Folders(state.absolute(), service_account(), shares or {})
+    folders.prepare()
+    return LocalEngine(folders, Supervisor(folders.state / "manager", folders.short()), secrets, programs, drain)

@@ -1,0 +1,58 @@
+"""Become one program: `python -I -S launch.py SPEC`, where SPEC is a private JSON file.
+
+In: argv, env, cwd, user, group, and `record`, the file to write who we are into. Out: nothing; this process
+*becomes* the program (same pid). Promised: what the process manager shows of us (argv, configuration) holds
+no secret, since those come by the file; the record names this process for ever (pid, start time and boot),
+so whoever finds it later can end exactly this process; root's rights are gone before the program starts.
+
+Standard library only, and as little of it as can be: it runs before each start. There is no memory limit:
+RLIMIT_AS counts reserved addresses, which kills Go programs, and cgroups need rights that we may not have.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+
+def identity(pid: int) -> str:
+    """What tells process `pid` from any other that ever had this pid; empty when there is none (or a zombie)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            fields = stat.read().rpartition(b")")[2].split()
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as boot:
+            return "" if fields[0] in (b"Z", b"X") else f"{boot.read().strip()}:{fields[19].decode()}"
+    except (FileNotFoundError, ProcessLookupError):
+        if os.path.isdir("/proc/self"):
+            return ""
+    import subprocess  # macOS: no /proc
+
+    line = subprocess.run(
+        ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, env={"LC_ALL": "C"},
+    ).stdout.strip()  # fmt: skip
+    state, _, since = line.partition(" ")
+    return "" if state.startswith("Z") else since.strip()
+
+
+def main(path: str) -> None:
+    """Record, drop rights, exec. What fails is printed for the log, and the exit code is 78 (configuration)."""
+    with open(path, encoding="utf-8") as file:
+        spec: dict[str, Any] = json.load(file)
+    record = spec["record"]
+    with open(f"{record}.new", "w", encoding="utf-8") as file:
+        json.dump({"pid": os.getpid(), "identity": identity(os.getpid())}, file)
+    os.replace(f"{record}.new", record)
+    if spec["user"] is not None:
+        os.setgroups([])
+        os.setgid(spec["group"])
+        os.setuid(spec["user"])
+    os.chdir(spec["cwd"])
+    os.execve(spec["argv"][0], spec["argv"], spec["env"])
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1])
+    except (OSError, KeyError, ValueError) as error:
+        sys.stdout.write(f"cannot start: {error}\n")
+        sys.exit(78)

@@ -1,0 +1,71 @@
+"""The border to whatever keeps processes running: small enough that another manager fits behind it.
+
+A manager outlives who started it. It knows programs by name; a program that is wanted and ends is started
+again, later and later if it keeps ending. Secrets reach a program by its environment or its files only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+RunState = Literal["running", "starting", "crashed", "stopped"]
+"""starting: younger than a few seconds; crashed: ended by itself, and waiting for its next start (or given up)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """One program, as it is started. `argv[0]` is an absolute path; `env` is the whole environment."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: Path
+    log: Path
+    """stdout and stderr go there; kept below 10 MB, three older ones beside it."""
+    stop_signal: str = "TERM"
+    stop_seconds: float = 10.0
+    """Then the whole process group is killed."""
+    user: int | None = None
+    group: int | None = None
+    """Whose rights it runs with; None: ours."""
+    restart: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """How a program is right now. `pid` is 0 when it does not run; `since`: seconds since 1970, 0 if never."""
+
+    state: RunState
+    pid: int = 0
+    since: float = 0.0
+
+
+class ProcessManager(Protocol):
+    """Every method may raise EngineError or Unavailable `BLU72x`; each is safe to repeat."""
+
+    def ensure_running(self) -> bool:
+        """Start the manager if it does not run; True if it had to. Whatever a killed one left is ended first,
+        but not the caller: if that is one of the programs itself it must end now, its successor was started."""
+
+    def define(self, spec: ProcessSpec) -> None:
+        """Know this program (stopped at first). A running one of that name must be stopped before."""
+
+    def defined(self, name: str) -> ProcessSpec | None:
+        """The program as it was last defined."""
+
+    def start(self, name: str) -> None:
+        """Start it, now and whenever the manager starts. Returns at once."""
+
+    def stop(self, name: str) -> None:
+        """Stop it and wait for its end; it stays defined and stays stopped."""
+
+    def remove(self, name: str) -> None:
+        """Stop and forget it."""
+
+    def states(self) -> dict[str, Process]:
+        """Every program that is defined. Empty when the manager does not run."""
+
+    def shutdown(self) -> None:
+        """Stop every program and the manager itself."""

@@ -1,0 +1,112 @@
+"""What is seen of every unit now: its process, its health, what was changed by hand, and why it is so.
+
+Looking changes nothing. All health checks are asked at the same time, each for at most two seconds.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from blumeops.base.errors import BlumeError
+from blumeops.engines.local import health, instance
+from blumeops.engines.local.manager import Process
+from blumeops.engines.local.record import Instance, Record, digest_of
+
+if TYPE_CHECKING:
+    from blumeops.engines.local.change import Site
+
+State = Literal["running", "starting", "stopped", "failed", "waiting", "provided", "scheduled", "unavailable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One unit. `health`: "healthy", "unhealthy", or "" where nothing runs. `digest`: of the form that serves
+    (empty: none does); `refused`: of the last form that failed. `drift`: files that were changed by hand."""
+
+    unit: str
+    state: State
+    health: str = ""
+    reason: str = ""
+    ports: dict[str, int] = field(default_factory=dict)
+    instance: str = ""
+    pid: int = 0
+    digest: str = ""
+    refused: str = ""
+    since: float = 0.0
+    drift: tuple[str, ...] = ()
+
+
+def observe(site: Site) -> dict[str, Observed]:
+    """By unit. Never raises for a unit that is ill: that is what it tells."""
+    records = site.records.all()
+    processes = site.manager.states()
+    with ThreadPoolExecutor(max_workers=min(32, len(records) + 1)) as pool:
+        seen = dict(
+            zip(records, pool.map(lambda record: _look(site, record, processes), records.values()), strict=True)
+        )
+    return {name: _explained(each, records[name], seen) for name, each in seen.items()}
+
+
+def _look(site: Site, record: Record, processes: dict[str, Process]) -> Observed:
+    wanted, name = record.wanted, record.wanted.unit
+    if wanted.provided:
+        return Observed(name, "provided", reason=wanted.provided, digest=digest_of(wanted))
+    if wanted.unavailable:
+        return Observed(name, "unavailable", reason=wanted.unavailable, digest=digest_of(wanted))
+    if wanted.kind == "job":
+        return Observed(name, "scheduled", digest=digest_of(wanted))
+    refused = record.refused.digest if record.refused else ""
+    refusal = site.secrets.mask(record.refused.reason) if record.refused else ""
+    at = record.serving
+    if at is None:
+        if record.waits_for:
+            return Observed(name, "waiting", reason=f"waits for {record.waits_for}", refused=refused)
+        if record.pending:
+            return Observed(name, "starting", instance=record.pending.process)
+        return Observed(name, "failed" if record.refused else "stopped", reason=refusal, refused=refused)
+    process = processes.get(at.process, Process("stopped"))
+    why = _why_not(site, at) if process.pid else ""
+    young = process.state == "starting" and why and at.unit.health
+    state: State = (
+        "failed" if process.state == "crashed" else "stopped" if not process.pid else "starting" if young else "running"
+    )
+    reason = why or (f"an update was refused: {refusal}" if refusal else "")
+    if state == "failed":
+        # Its log may hold anything, a secret too: only values that were read in this process can be masked.
+        reason = site.secrets.mask(health.last_lines(site.folders.log(name, at.slot))) or "it ended by itself"
+    return Observed(
+        name, state, ("unhealthy" if why else "healthy") if process.pid else "", reason, at.ports, at.process,
+        process.pid, digest_of(at.unit), refused, process.since, _drift(site, at),
+    )  # fmt: skip
+
+
+def _why_not(site: Site, at: Instance) -> str:
+    try:
+        probe = site.probe(at)
+        return site.secrets.mask(health.ask(probe)) if probe else "is not known to the process manager"
+    except BlumeError as error:
+        return error.message
+
+
+def _drift(site: Site, at: Instance) -> tuple[str, ...]:
+    folder = site.folders.instance(at.unit.unit, at.slot) / "config"
+    now = instance.stamps(instance.read_files(folder), instance.stamp_key(site.folders.state))
+    changed = {name for name in now.keys() | at.written.keys() if now.get(name) != at.written.get(name)}
+    found = [f"config/{name}" for name in sorted(changed)]
+    for name, number in at.ports.items():
+        path = site.folders.upstreams / f"{at.unit.unit}.{name}"
+        if not path.exists() or path.read_text() != f"127.0.0.1:{number}":
+            found.append(f"upstreams/{path.name}")
+    return tuple(found)
+
+
+def _explained(each: Observed, record: Record, seen: dict[str, Observed]) -> Observed:
+    """A unit that is ill because one that it needs is ill says so."""
+    if each.state in ("running", "starting", "failed") and each.health != "healthy" and record.serving:
+        for need in record.serving.unit.needs:
+            if need in seen and seen[need].health != "healthy" and seen[need].state != "provided":
+                changes = {name: getattr(each, name) for name in each.__slots__}
+                return Observed(**changes | {"state": "waiting", "reason": f"waits for {need}"})
+    return each

@@ -1,0 +1,77 @@
+"""Port numbers: free ones that stay the same over restarts, and who holds one that is taken."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Collection
+
+import psutil
+
+from blumeops.base.errors import EngineError
+from blumeops.render.local_unit import Port
+
+RANGE = (20000, 32000)
+"""Below what the kernels give to outgoing connections (Linux from 32768, macOS from 49152), so that a
+stopped service's number is not taken by chance."""
+
+
+def is_free(number: int, protocol: str = "tcp") -> bool:
+    """Whether a service could listen there now. Raises EngineError `BLU704` where we may not at all."""
+    kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if protocol == "tcp":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", number))
+        except PermissionError as error:
+            raise EngineError("BLU704", f"port {number}", "needs root", "choose one above 1023") from error
+        except OSError:
+            return False
+    return True
+
+
+def holder(number: int) -> psutil.Process | None:
+    """The process that listens there, where this machine lets us see it."""
+    try:
+        for each in psutil.net_connections("inet"):
+            if each.laddr and each.laddr.port == number and each.pid and each.status in ("LISTEN", "NONE"):
+                return psutil.Process(each.pid)
+    except (psutil.Error, OSError):
+        return None
+    return None
+
+
+def require_free(subject: str, name: str, port: Port, ours: Collection[int]) -> None:
+    """Raise EngineError `BLU704` with the holder's name when a fixed port is taken by anybody but `ours` (pids)."""
+    number = port.fixed
+    if number is None or is_free(number, port.protocol):
+        return
+    process = holder(number)
+    if process and process.pid in ours:
+        return
+    who = f"{process.name()} (pid {process.pid})" if process else "another program"
+    raise EngineError(
+        "BLU704", subject, f"port {number} ({name}) is taken by {who}", "stop that, or give the service another port"
+    )
+
+
+def choose(known: Collection[int], avoid: Collection[int], ours: Collection[int], protocol: str = "tcp") -> int:
+    """A port that can be had: one of `known` first (`ours` are held by what is stopped before), never of `avoid`."""
+    for number in known:
+        if number not in avoid and (number in ours or is_free(number, protocol)):
+            return number
+    for _ in range(1000):
+        number = random.randrange(*RANGE)  # noqa: S311 - not a secret
+        if number not in avoid and number not in known and is_free(number, protocol):
+            return number
+    raise EngineError("BLU704", "ports", f"none is free between {RANGE[0]} and {RANGE[1]}")
+
+
+def family(pid: int) -> set[int]:
+    """A process and its descendants."""
+    try:
+        process = psutil.Process(pid)
+        return {pid, *(child.pid for child in process.children(recursive=True))}
+    except psutil.NoSuchProcess:
+        return set()

@@ -1,0 +1,70 @@
+"""Programs: from a unit's sources to a folder of binaries.
+
+In: sources in the order in which they are tried, and the version wanted. Out: a `Program`, or Unavailable
+`BLU701` that says for each source why not and how to get it. Promised: the version is the one wanted; what is
+fetched is verified by the distribution's signature and is whole or not there; nothing is installed, no root.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from blumeops.base.errors import Unavailable
+from blumeops.engines.local.programs import deb, installed
+from blumeops.engines.local.programs.found import Missing, Program
+from blumeops.render.local_unit import Source
+
+__all__ = ["Program", "Programs", "cache_folder"]
+
+Say = Callable[[str], None]
+
+
+def cache_folder() -> Path:
+    """Shared by all labs of this user: `BLUMEOPS_CACHE`, else the platform's (the machine's for root, since
+    services of root run as another user)."""
+    named = os.environ.get("BLUMEOPS_CACHE")
+    if named:
+        return Path(named)
+    if os.geteuid() == 0:
+        return Path(platformdirs.site_cache_dir("blumeops"))
+    return Path(platformdirs.user_cache_dir("blumeops"))
+
+
+@dataclass(frozen=True)
+class Programs:
+    """`cache`: the folder for what is fetched."""
+
+    cache: Path
+
+    def obtain(self, sources: Sequence[Source], version: str, say: Say) -> Program:
+        """The first source that has the version. Raises Unavailable `BLU701` with the reason of every source."""
+        missing = []
+        for source in sources:
+            found = self._from(source, source.version or version, say)
+            if isinstance(found, Program):
+                return found
+            missing.append((source, found))
+        name = sources[0].name if sources else "program"
+        reasons = "; ".join(f"{source.kind} {source.name}: {each.reason}" for source, each in missing)
+        commands = [each.command for _, each in missing if each.command]
+        hint = f"get it by: {' | '.join(commands)}" if commands else ""
+        raise Unavailable("BLU701", f"{name} {version}", reasons or "no source is named", hint)
+
+    def _from(self, source: Source, version: str, say: Say) -> Program | Missing:
+        match source.kind:
+            case "path":
+                return installed.on_path(source, version)
+            case "wheel":
+                return installed.in_wheel(source, version)
+            case "brew":
+                return installed.in_brew(source, version)
+            case "deb":
+                return deb.unpacked(source, version, self.cache, say)
+            case "container":
+                image = f"{source.name}:{version}"
+                return Missing("containers are not run at site `here`", f"docker pull {image}")

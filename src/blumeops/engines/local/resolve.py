@@ -1,0 +1,151 @@
+"""From a rendered unit to what only this machine knows: ports, folders, secret values, paths of programs.
+
+In: a LocalUnit, the slot, its ports and its program. Out: `Resolved`: a process's spec and its files' bytes.
+Nothing is written here. Values that came from secrets are remembered, so that no message shows one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from blumeops.base.errors import EngineError
+from blumeops.engines.local.folders import Folders
+from blumeops.engines.local.manager import ProcessSpec
+from blumeops.engines.local.programs.found import Program
+from blumeops.engines.local.record import process_name
+from blumeops.render.local_unit import FolderPart, LocalUnit, PortPart, SecretFilePart, SecretPart, Text
+
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+
+
+class Secrets:
+    """The store's answers, and their masking."""
+
+    def __init__(self, read: Callable[[str], str]) -> None:
+        self._read = read
+        self._seen: set[str] = set()
+
+    def __call__(self, reference: str) -> str:
+        value = self._read(reference)
+        self._seen.add(value)
+        return value
+
+    def mask(self, text: str) -> str:
+        """`text` without any value that was read."""
+        for value in sorted(self._seen, key=len, reverse=True):
+            if value:
+                text = text.replace(value, "***")
+        return text
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """One instance, whole."""
+
+    spec: ProcessSpec
+    files: dict[str, bytes]
+    secret_files: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """Texts of one unit in one slot. `ports`: its own; `port_of(unit, port)`: another unit's."""
+
+    folders: Folders
+    secrets: Secrets
+    unit: LocalUnit
+    slot: str
+    ports: Mapping[str, int]
+    port_of: Callable[[str, str], int]
+
+    def text(self, text: Text) -> str:
+        """The pieces put together. Raises EngineError `BLU707` for a port or a folder that does not exist."""
+        return "".join(self._part(part) for part in text)
+
+    def words(self, texts: tuple[Text, ...]) -> tuple[str, ...]:
+        """Each of them."""
+        return tuple(map(self.text, texts))
+
+    def _part(self, part: str | SecretPart | SecretFilePart | PortPart | FolderPart) -> str:
+        match part:
+            case str():
+                return part
+            case SecretPart():
+                return self.secrets(part.secret)
+            case SecretFilePart():
+                return str(self.folders.instance(self.unit.unit, self.slot) / "secrets" / part.secret_file)
+            case PortPart():
+                if part.unit in ("", self.unit.unit):
+                    return str(self._own_port(part.port))
+                return str(self.port_of(part.unit, part.port))
+            case FolderPart():
+                return str(self._folder(part))
+
+    def _own_port(self, name: str) -> int:
+        if name not in self.ports:
+            raise EngineError("BLU707", self.unit.unit, f"has no port named {name}")
+        return self.ports[name]
+
+    def _folder(self, part: FolderPart) -> Path:
+        match part.folder:
+            case "state":
+                return self.folders.data(self.unit.unit, part.name)
+            case "config":
+                return self.folders.instance(self.unit.unit, self.slot) / "config" / part.name
+            case "run":
+                return self.folders.sockets(self.unit.unit) / part.name
+            case "share":
+                return self.folders.state / "shares" / part.name
+            case "upstreams":
+                return self.folders.upstreams / part.name
+            case "share":
+                return self.folders.share(part.name)
+
+    def environment(self, program: Program) -> dict[str, str]:
+        """What the unit's program and its helpers see: nothing of ours but the time zone."""
+        found = {
+            "PATH": f"{program.folder}:{SYSTEM_PATH}",
+            "HOME": str(self.folders.home(self.unit.unit)),
+            "LANG": "C.UTF-8",
+        }
+        if "TZ" in os.environ:
+            found["TZ"] = os.environ["TZ"]
+        if program.libraries:
+            found["LD_LIBRARY_PATH"] = ":".join(map(str, program.libraries))
+        return found | {name: self.text(text) for name, text in self.unit.env.items()}
+
+    def whole(self, program: Program) -> Resolved:
+        """The instance. Raises Unavailable `BLU702` when the program lacks the command's binary."""
+        unit, folders = self.unit, self.folders
+        command = self.words(unit.command)
+        spec = ProcessSpec(
+            name=process_name(unit.unit, self.slot),
+            argv=(str(program.binary(command[0])), *command[1:]),
+            env=self.environment(program),
+            cwd=folders.home(unit.unit),
+            log=folders.log(unit.unit, self.slot),
+            stop_signal=unit.stop_signal,
+            stop_seconds=unit.stop_seconds,
+            user=folders.account.user,
+            group=folders.account.group,
+        )
+        files = {_relative(unit, name): self.text(text).encode() for name, text in unit.files.items()}
+        secret_files = {_relative(unit, name): self.secrets(ref).encode() for name, ref in unit.secret_files.items()}
+        return Resolved(spec, files, secret_files)
+
+
+def shares_of(unit: LocalUnit) -> set[str]:
+    """The shares that a unit's texts speak of."""
+    texts = [*unit.command, *unit.reload, *unit.env.values(), *unit.files.values()]
+    parts = [part for text in texts for part in text if isinstance(part, FolderPart)]
+    return {part.name for part in parts if part.folder == "share"}
+
+
+def _relative(unit: LocalUnit, name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise EngineError("BLU707", unit.unit, f"{name} is no name for a file of its configuration folder")
+    return str(path)

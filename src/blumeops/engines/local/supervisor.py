@@ -1,0 +1,322 @@
+"""Processes under supervisor (supervisord.org): a daemon with a state folder of its own.
+
+In: program specs. Out: processes that outlive us, rotated logs, states. Layout below the folder:
+
+    supervisord.conf, supervisord.log, supervisord.pid, lock
+    conf.d/NAME.conf      what supervisor knows: no secret in it
+    programs/NAME.json    what launch.py becomes (0600): argv, environment, user
+    pids/NAME.json        who it became: pid and start time
+
+Promised: a killed supervisord's programs are ended before the next one starts them again (it would double
+them otherwise); a program that was started comes back with the manager, a stopped one does not. The daemon
+inherits nothing from who started it: no descriptors, no terminal, no environment but PATH and the locale.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import json
+import math
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+import xmlrpc.client
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+from supervisor.xmlrpc import Faults, SupervisorTransport
+
+from blumeops.base.errors import EngineError, Unavailable
+from blumeops.base.files import PRIVATE, private_folder, write_whole
+from blumeops.base.processes import must, run
+from blumeops.engines.local import launch, leftovers
+from blumeops.engines.local.manager import Process, ProcessSpec, RunState
+
+YOUNG = 5
+"""A program that ends before it is this many seconds old is started again later and later (1 s, 2 s, 3 s …)."""
+
+STATES: dict[str, RunState] = {
+    "STARTING": "starting", "RUNNING": "running", "BACKOFF": "crashed", "EXITED": "crashed", "FATAL": "crashed",
+}  # fmt: skip
+AWAY = (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError)
+
+DAEMON = """\
+[unix_http_server]
+file={socket}
+chmod=0700
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[supervisord]
+logfile={folder}/supervisord.log
+logfile_maxbytes=1MB
+logfile_backups=1
+pidfile={folder}/supervisord.pid
+childlogdir={folder}
+directory={folder}
+identifier=blumeops
+umask=077
+{user}
+[include]
+files={folder}/conf.d/*.conf
+"""
+
+PROGRAM = """\
+[program:{name}]
+command={command}
+autostart={autostart}
+autorestart={restart}
+startsecs={young}
+startretries=1000000
+stopsignal={signal}
+stopwaitsecs={seconds}
+stopasgroup=true
+killasgroup=true
+redirect_stderr=true
+stdout_logfile={log}
+stdout_logfile_maxbytes=10MB
+stdout_logfile_backups=3
+"""
+
+
+class Supervisor:
+    """`ProcessManager` by supervisord. `folder`: its state; `sockets`: a short folder of ours for its socket."""
+
+    def __init__(self, folder: Path, sockets: Path) -> None:
+        self.folder = folder
+        self.socket = sockets / "supervisor.sock"
+        self._changing = threading.Lock()
+
+    def ensure_running(self) -> bool:
+        """See `ProcessManager`. Raises EngineError `BLU720` when the daemon does not come up."""
+        if self._answers():
+            return False
+        for name in ("", "conf.d", "programs", "pids"):
+            private_folder(self.folder / name)
+        with self._alone():
+            if self._answers():
+                return False
+            self._end_what_was_left()
+            self.socket.unlink(missing_ok=True)
+            self._start_daemon()
+        return True
+
+    def define(self, spec: ProcessSpec) -> None:
+        """See `ProcessManager`."""
+        write_whole(self._spec_file(spec.name), json.dumps(self._launch_form(spec)), PRIVATE)
+        with self._changing, self._alone():
+            new, known = self._conf(spec, started=False), self._conf_file(spec.name)
+            before = known.read_text() if known.exists() else ""
+            write_whole(known, new, PRIVATE)
+            if before.replace("autostart=true", "autostart=false") != new:
+                self._forget_group(spec.name)
+            self._add_group(spec.name)
+
+    def defined(self, name: str) -> ProcessSpec | None:
+        """See `ProcessManager`."""
+        try:
+            form = json.loads(self._spec_file(name).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        form["env"].pop(leftovers.MARK)
+        form.pop("record")
+        return ProcessSpec(**form | {"argv": tuple(form["argv"]), "cwd": Path(form["cwd"]), "log": Path(form["log"])})
+
+    def start(self, name: str) -> None:
+        """See `ProcessManager`."""
+        self._set_autostart(name, True)
+        try:
+            self._call("startProcess", name, False)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != Faults.ALREADY_STARTED:
+                raise EngineError("BLU721", name, f"supervisor does not start it: {fault.faultString}") from fault
+
+    def stop(self, name: str) -> None:
+        """See `ProcessManager`."""
+        self._set_autostart(name, False)
+        deadline = time.monotonic() + 5
+        while True:
+            try:
+                self._call("stopProcess", name, True)
+            except xmlrpc.client.Fault as fault:
+                if fault.faultCode == Faults.BAD_NAME:
+                    break
+            except Unavailable:
+                break  # what the next one finds, it ends
+            try:
+                state = self._call("getProcessInfo", name)["statename"]
+            except xmlrpc.client.Fault:
+                break
+            # EXITED: it ended by itself this moment, and supervisor is about to start it again.
+            if state in ("STOPPED", "FATAL") or time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+        leftovers.end_marked(self._mark(name))
+
+    def remove(self, name: str) -> None:
+        """See `ProcessManager`."""
+        self.stop(name)
+        with self._changing, self._alone():
+            self._conf_file(name).unlink(missing_ok=True)
+            self._spec_file(name).unlink(missing_ok=True)
+            self._record(name).unlink(missing_ok=True)
+            with suppress(Unavailable):
+                self._forget_group(name)
+
+    def states(self) -> dict[str, Process]:
+        """See `ProcessManager`."""
+        try:
+            infos = self._call("getAllProcessInfo")
+        except Unavailable:
+            return {}
+        return {
+            info["name"]: Process(STATES.get(info["statename"], "stopped"), info["pid"], float(info["start"]))
+            for info in infos
+        }
+
+    def shutdown(self) -> None:
+        """See `ProcessManager`."""
+        daemon = self._daemon()
+        with suppress(Unavailable, xmlrpc.client.Fault):
+            self._call("shutdown")
+        if daemon:
+            leftovers.end(leftovers.wait([daemon], 30))
+        self._end_what_was_left()
+
+    # supervisord itself
+
+    def _start_daemon(self) -> None:
+        user = "user=root" if os.geteuid() == 0 else ""
+        conf = self.folder / "supervisord.conf"
+        write_whole(conf, DAEMON.format(folder=_plain(self.folder), socket=_plain(self.socket), user=user), PRIVATE)
+        env = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in os.environ}
+        # It makes itself a daemon (two forks, a session of its own, no descriptors) after it read its files.
+        done = run([sys.executable, "-I", "-m", "supervisor.supervisord", "-c", str(conf)], env=env)
+        must(done, "BLU720", "supervisord", f"see {self.folder}/supervisord.log")
+        deadline = time.monotonic() + 10
+        while not self._answers():
+            if time.monotonic() > deadline:
+                raise EngineError("BLU720", "supervisord", "does not answer", f"see {self.folder}/supervisord.log")
+            time.sleep(0.005)
+
+    def _daemon(self) -> psutil.Process | None:
+        """The supervisord of this folder, if it runs."""
+        try:
+            process = psutil.Process(int((self.folder / "supervisord.pid").read_text()))
+            return process if str(self.folder / "supervisord.conf") in process.cmdline() else None
+        except (FileNotFoundError, ValueError, psutil.Error):
+            return None
+
+    def _end_what_was_left(self) -> None:
+        """End a supervisord that answers no more, then every program whose record names a living process."""
+        daemon = self._daemon()
+        if daemon:
+            leftovers.end([daemon])
+        orphans, patience = [], 0.0
+        for file in (self.folder / "pids").glob("*.json"):
+            spec, process = self.defined(file.stem), _recorded(file)
+            if spec and process and process.pid != os.getpid():
+                leftovers.send(process, signal.Signals[f"SIG{spec.stop_signal}"])
+                orphans.append(process)
+                patience = max(patience, spec.stop_seconds)
+        leftovers.end(leftovers.wait(orphans, patience))
+        leftovers.end_marked(self.folder / "programs")
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self._call("getIdentification") == "blumeops")
+        except (Unavailable, xmlrpc.client.Fault):
+            return False
+
+    def _call(self, method: str, *arguments: object) -> Any:
+        transport = SupervisorTransport(None, None, f"unix://{self.socket}")
+        try:
+            proxy = xmlrpc.client.ServerProxy("http://localhost", transport=transport)
+            return getattr(proxy.supervisor, method)(*arguments)
+        except AWAY as error:
+            raise Unavailable("BLU722", "supervisord", "does not run, or does not answer") from error
+        finally:
+            transport.close()
+
+    # one program
+
+    def _conf(self, spec: ProcessSpec, started: bool) -> str:
+        script = Path(launch.__file__)
+        words = (sys.executable, "-I", "-S", str(script), str(self._spec_file(spec.name)))
+        return PROGRAM.format(
+            name=spec.name, command=_plain(" ".join(map(shlex.quote, words))), autostart=str(started).lower(),
+            restart=str(spec.restart).lower(), young=YOUNG, signal=spec.stop_signal,
+            seconds=math.ceil(spec.stop_seconds), log=_plain(spec.log),
+        )  # fmt: skip
+
+    def _launch_form(self, spec: ProcessSpec) -> dict[str, object]:
+        return {
+            "name": spec.name, "argv": list(spec.argv), "env": spec.env | {leftovers.MARK: str(self._mark(spec.name))},
+            "cwd": str(spec.cwd), "log": str(spec.log), "stop_signal": spec.stop_signal,
+            "stop_seconds": spec.stop_seconds, "user": spec.user, "group": spec.group, "restart": spec.restart,
+            "record": str(self._record(spec.name)),
+        }  # fmt: skip
+
+    def _set_autostart(self, name: str, started: bool) -> None:
+        """Only for the next supervisord: this one does not read the file again."""
+        conf = self._conf_file(name)
+        if conf.exists():
+            text = conf.read_text()
+            new = text.replace(f"autostart={str(not started).lower()}", f"autostart={str(started).lower()}")
+            if new != text:
+                write_whole(conf, new, PRIVATE)
+
+    def _add_group(self, name: str) -> None:
+        try:
+            self._call("reloadConfig")
+            self._call("addProcessGroup", name)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != Faults.ALREADY_ADDED:
+                raise EngineError("BLU721", name, f"supervisor refuses it: {fault.faultString}") from fault
+
+    def _forget_group(self, name: str) -> None:
+        try:
+            self._call("removeProcessGroup", name)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != Faults.BAD_NAME:
+                raise EngineError("BLU721", name, f"supervisor keeps it: {fault.faultString}") from fault
+
+    def _conf_file(self, name: str) -> Path:
+        return self.folder / "conf.d" / f"{name}.conf"
+
+    def _spec_file(self, name: str) -> Path:
+        return self.folder / "programs" / f"{name}.json"
+
+    def _record(self, name: str) -> Path:
+        return self.folder / "pids" / f"{name}.json"
+
+    def _mark(self, name: str) -> Path:
+        return self.folder / "programs" / name
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process at a time changes the configuration or starts the daemon."""
+        with (self.folder / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _recorded(file: Path) -> psutil.Process | None:
+    """The very process that launch.py recorded, if it lives."""
+    try:
+        form = json.loads(file.read_text())
+        process = psutil.Process(form["pid"])
+        return process if form["identity"] and launch.identity(form["pid"]) == form["identity"] else None
+    except (OSError, ValueError, KeyError, psutil.Error):
+        return None
+
+
+def _plain(text: object) -> str:
+    """Supervisor expands %(name)s in values."""
+    return str(text).replace("%", "%%")

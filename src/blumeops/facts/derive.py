@@ -1,0 +1,130 @@
+"""A lab becomes Facts: everything that the renderers need and that nobody wrote down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from graphlib import CycleError
+
+from blumeops.base.findings import Place
+from blumeops.facts.graph import Edge, edges, in_order
+from blumeops.facts.wiring import DatabaseUse, Wiring, database_use, secret_reference, wire
+from blumeops.lab.app import App
+from blumeops.lab.model import Lab, Service
+
+HERE_DOMAIN = "ops.localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A name of the proxy: `label` before the domain leads to a port of a service."""
+
+    label: str
+    service: str
+    port: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretUse:
+    """A reference, who uses it, and how many characters it has when it is made by us."""
+
+    reference: str
+    service: str
+    name: str
+    length: int
+    place: Place
+
+
+@dataclass(frozen=True)
+class ServiceFacts:
+    """What follows for one service."""
+
+    name: str
+    service: Service
+    app: App
+    version: str
+    label: str
+    host: str
+    """The device that it ends up on."""
+    here_url: str
+    people_url: str
+    """Empty where nobody can open it: it has no HTTP port."""
+    machine_url: str
+    needs: tuple[str, ...]
+    """Services that must be healthy before."""
+    database: DatabaseUse | None
+    secrets: tuple[SecretUse, ...]
+    wiring: Wiring
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What follows from the description."""
+
+    services: Mapping[str, ServiceFacts]
+    """In the order in which they start."""
+    routes: tuple[Route, ...]
+    edges: tuple[Edge, ...]
+
+
+def derive(lab: Lab) -> Facts:
+    """Facts of everything that is whole; what is not, is passed over here and found by the checks."""
+    all_edges = edges(lab)
+    needs: dict[str, tuple[str, ...]] = {}
+    for edge in all_edges:
+        if edge.user in lab.services and edge.used in lab.services:
+            needs[edge.user] = (*needs.get(edge.user, ()), edge.used)
+    try:
+        order = in_order(lab.services, needs)
+    except CycleError:
+        order = tuple(lab.services)
+    services = {}
+    for name in order:
+        app = lab.app_of(name)
+        if app is not None:
+            services[name] = _service(lab, name, app, needs.get(name, ()))
+    routes = tuple(
+        Route(facts.label, name, "http")
+        for name, facts in sorted(services.items())
+        if "http" in facts.app.ports and name != lab.settings.network.proxy
+    )
+    return Facts(services, routes, all_edges)
+
+
+def _service(lab: Lab, name: str, app: App, needs: tuple[str, ...]) -> ServiceFacts:
+    service = lab.services[name]
+    network = lab.settings.network
+    label = service.name or name
+    served = "http" in app.ports
+    machine = f"https://{label}.{network.domain}" if served and network.domain else ""
+    people = f"https://{label}.{network.tailnet}" if served and network.tailnet and service.allow else machine
+    cluster = lab.settings.clusters.get(service.cluster or "")
+    return ServiceFacts(
+        name=name,
+        service=service,
+        app=app,
+        version=service.version or app.version,
+        label=label,
+        host=service.host or (cluster.host if cluster else ""),
+        here_url=f"https://{label}.{HERE_DOMAIN}:{lab.settings.here.https}" if served else "",
+        people_url=people,
+        machine_url=machine,
+        needs=needs,
+        database=database_use(lab, name),
+        secrets=_secrets(lab, name, app),
+        wiring=wire(lab, name),
+    )
+
+
+def _secrets(lab: Lab, name: str, app: App) -> tuple[SecretUse, ...]:
+    service = lab.services[name]
+    lengths = {secret: spec.length for secret, spec in app.secrets.items()}
+    if database_use(lab, name):
+        lengths["database_password"] = 32
+    return tuple(
+        SecretUse(
+            secret_reference(lab, name, secret), name, secret, lengths[secret],
+            lab.service_place(name, "secrets", secret),
+        )
+        for secret in sorted(lengths)
+    )  # fmt: skip

@@ -1,0 +1,83 @@
+"""A string of an app once its lookups are known: literal text and things that each engine says in its own way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class SecretValue:
+    """The value behind an `op://vault/item/field` reference."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """The path of the private file that holds the service's secret of this name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """The host or the number that the service itself listens on."""
+
+    port: str
+    what: Literal["host", "port"]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The host or the number by which somebody else reaches a port of `service`."""
+
+    service: str
+    port: str
+    what: Literal["host", "port"]
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of the service: kept state, a share that it mounts, or one for sockets (`run`)."""
+
+    kind: Literal["state", "mount", "run"]
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePath:
+    """The path of one of the service's configuration files."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """The address at which people find the service at this site."""
+
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamFile:
+    """The path of the file that holds the present address of a service's port: only site `here` has it."""
+
+    service: str
+    port: str
+
+
+Part = str | SecretValue | SecretFile | Listen | Address | Folder | FilePath | Url | UpstreamFile
+Text = tuple[Part, ...]
+
+
+def joined(*texts: Text | str) -> Text:
+    """One text of several; neighbouring literals become one."""
+    parts: list[Part] = []
+    for text in texts:
+        for part in (text,) if isinstance(text, str) else text:
+            if isinstance(part, str) and parts and isinstance(parts[-1], str):
+                parts[-1] += part
+            elif part != "":
+                parts.append(part)
+    return tuple(parts)

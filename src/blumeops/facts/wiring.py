@@ -1,0 +1,295 @@
+"""An app's strings with every lookup replaced by what it means for one service.
+
+A lookup that means nothing leaves a Problem at its place, so that all of them can be told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from blumeops.base.findings import Place
+from blumeops.facts.parts import Address, FilePath, Folder, Listen, SecretFile, SecretValue, Text, Url, joined
+from blumeops.lab.app import App, Option
+from blumeops.lab.fields import Scalar
+from blumeops.lab.model import Lab, Service
+from blumeops.lab.quantities import seconds, size
+from blumeops.lab.template import Lookup, parse
+
+VOCABULARY = {
+    "options.NAME": "the option as written; .seconds, .minutes, .hours of a duration, .bytes of a size",
+    "secrets.NAME": "the secret's value; .file is the path of a private file that holds it",
+    "listen.PORT": "address and number to listen on; .host and .port are its halves",
+    "address.PORT": "address and number by which the service is reached from beside it; .host, .port",
+    "state.NAME": "the folder that keeps it",
+    "mounts.NAME": "the folder of a share that the service mounts",
+    "run": "a folder for sockets, empty at each start",
+    "files.FILE": "the path of a configuration file",
+    "database.url": "its database; also .host, .port, .name, .user, .password",
+    "service.url": "where people find it; service.name is its name",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUse:
+    """A service's own database and role in another service."""
+
+    provider: str
+    scheme: str
+    port: str
+    name: str
+    user: str
+    password: str
+    """An op:// reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A lookup that means nothing, or an option that does not fit."""
+
+    place: Place
+    subject: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """An app's strings as they are for one service."""
+
+    command: tuple[Text, ...]
+    reload: tuple[Text, ...]
+    env: Mapping[str, Text]
+    files: Mapping[str, Text]
+    """By name; only those with a template. What is derived is the renderer's."""
+    init_command: tuple[Text, ...]
+    init_creates: Text
+    health_command: tuple[Text, ...]
+    grant_command: tuple[Text, ...]
+    grant_stdin: str
+    grant_env: Mapping[str, Text]
+    """How the provider makes this service's database, if it uses one."""
+    problems: tuple[Problem, ...]
+
+
+def secret_reference(lab: Lab, service: str, secret: str) -> str:
+    """Where a service's secret lives: what the lab says, else `op://<vault>/<service>/<secret>`."""
+    named = lab.services[service].secrets.get(secret)
+    return named or f"op://{lab.settings.secrets.vault}/{service}/{secret.replace('_', '-')}"
+
+
+def database_use(lab: Lab, name: str) -> DatabaseUse | None:
+    """The database that a service uses; None when it uses none or its provider is not known."""
+    service = lab.services[name]
+    if service.database is None or service.database not in lab.services:
+        return None
+    provider = lab.app_of(service.database)
+    if provider is None or "database" not in provider.provides:
+        return None
+    provide = provider.provides["database"]
+    own = name.replace("-", "_")
+    password = secret_reference(lab, name, "database_password")
+    return DatabaseUse(service.database, provide.scheme, provide.port, own, own, password)
+
+
+def wire(lab: Lab, name: str) -> Wiring:
+    """Wire a service whose app is known."""
+    service = lab.services[name]
+    app = lab.app_of(name)
+    assert app is not None
+    wirer = _Wirer(lab, name, service, app)
+    app_text, own_text = wirer.app_text, wirer.service_text
+    env = {key: app_text(text, "env", key) for key, text in app.env.items()}
+    env |= {key: own_text(text, "env", key) for key, text in service.env.items()}
+    files = {
+        key: wirer.file_text(lab.app_files.get(app.app, {}).get(file.template, ""), file.template)
+        for key, file in app.files.items()
+        if file.template
+    }
+    init = app.init
+    health = service.health or app.health
+    health_text = own_text if service.health else app_text
+    grant_command, grant_stdin, grant_env = wirer.grant()
+    return Wiring(
+        command=wirer.texts(app.command, "command"),
+        reload=wirer.texts(app.reload, "reload"),
+        env=env,
+        files=files,
+        init_command=wirer.texts(init.command, "init", "command") if init else (),
+        init_creates=app_text(init.creates, "init", "creates") if init else (),
+        health_command=tuple(
+            health_text(text, "health", "command", place) for place, text in enumerate(health.command if health else ())
+        ),
+        grant_command=grant_command,
+        grant_stdin=grant_stdin,
+        grant_env=grant_env,
+        problems=tuple(wirer.problems),
+    )
+
+
+class _Wirer:
+    def __init__(self, lab: Lab, name: str, service: Service, app: App) -> None:
+        self.lab, self.name, self.service, self.app = lab, name, service, app
+        self.problems: list[Problem] = []
+        self.database = database_use(lab, name)
+        file = next(
+            (f for f in (f"apps/{app.app}/app.yaml", f"catalogue/{app.app}/app.yaml") if f in lab.documents), ""
+        )
+        self.document = None if service.image else lab.documents.get(file)
+
+    def app_text(self, text: str, *path: str | int) -> Text:
+        place = self.document.place(*path) if self.document else self.lab.service_place(self.name)
+        return self.text(text, place)
+
+    def service_text(self, text: str, *path: str | int) -> Text:
+        return self.text(text, self.lab.service_place(self.name, *path))
+
+    def file_text(self, text: str, file: str) -> Text:
+        folder = self.document.file.removesuffix("app.yaml") if self.document else ""
+        place = Place(folder + file, 1, 1)
+        try:
+            return self.text(text, place)
+        except ValueError as error:
+            self.problems.append(Problem(place, self.app.app, str(error)))
+            return (text,)
+
+    def texts(self, texts: tuple[str, ...], *path: str | int) -> tuple[Text, ...]:
+        return tuple(self.app_text(text, *path, place) for place, text in enumerate(texts))
+
+    def text(self, text: str, place: Place) -> Text:
+        return joined(*(self.meaning(piece, place) if isinstance(piece, Lookup) else piece for piece in parse(text)))
+
+    def grant(self) -> tuple[tuple[Text, ...], str, dict[str, Text]]:
+        """The provider's way to make a database, said for this user of it."""
+        if self.database is None:
+            return (), "", {}
+        provider = self.lab.app_of(self.database.provider)
+        assert provider is not None
+        create = provider.provides["database"].create
+        other = _Wirer(self.lab, self.database.provider, self.lab.services[self.database.provider], provider)
+        other.database = self.database
+        env = {
+            key: other.app_text(text, "provides", "database", "create", "env", key) for key, text in create.env.items()
+        }
+        stdin = self.lab.app_files.get(provider.app, {}).get(create.stdin or "", "")
+        return other.texts(create.command, "provides", "database", "create", "command"), stdin, env
+
+    def meaning(self, lookup: Lookup, place: Place) -> Text:
+        """What a lookup means; a Problem and no text when it means nothing."""
+        kind, rest = lookup.path[0], lookup.path[1:]
+        meanings: dict[str, Callable[[tuple[str, ...]], Text | None]] = {
+            "options": self.option, "secrets": self.secret, "listen": self.listen, "address": self.address,
+            "state": self.state, "mounts": self.mount, "files": self.file, "database": self.database_part,
+            "service": self.of_service, "run": lambda rest: None if rest else (Folder("run"),),
+        }  # fmt: skip
+        found = meanings[kind](rest) if kind in meanings else None
+        if found is None:
+            hint = f"lookups are {', '.join(VOCABULARY)}" if kind not in meanings else self.known(kind)
+            self.problems.append(Problem(place, self.name, f"{{{{ {lookup} }}}} means nothing here", hint))
+            return ()
+        return found
+
+    def known(self, kind: str) -> str:
+        names: dict[str, object] = {
+            "options": self.app.options, "secrets": self.app.secrets, "listen": self.app.ports,
+            "address": self.app.ports, "state": self.folders(), "files": self.app.files, "mounts": self.service.mounts,
+        }  # fmt: skip
+        if kind == "database":
+            return "" if self.database else "give the service a `database:`"
+        listed = ", ".join(names.get(kind, ()))  # type: ignore[arg-type]
+        return f"the {kind} of {self.app.app} are {listed}" if listed else f"{self.app.app} has no {kind}"
+
+    def option(self, rest: tuple[str, ...]) -> Text | None:
+        option = self.app.options.get(rest[0]) if rest else None
+        if option is None or len(rest) > 2:
+            return None
+        value = self.service.options.get(rest[0], option.default)
+        if value is None:
+            value = ()
+        try:
+            converted = _option_text(option, value, rest[1] if len(rest) == 2 else "")
+        except ValueError as error:
+            at = self.lab.service_place(self.name, "options", rest[0])
+            self.problems.append(Problem(at, f"{self.name}.{rest[0]}", str(error)))
+            return ("",)
+        return None if converted is None else (converted,)
+
+    def secret(self, rest: tuple[str, ...]) -> Text | None:
+        if not rest or rest[0] not in self.app.secrets or rest[1:] not in ((), ("file",)):
+            return None
+        if rest[1:] == ("file",):
+            return (SecretFile(rest[0]),)
+        return (SecretValue(secret_reference(self.lab, self.name, rest[0])),)
+
+    def listen(self, rest: tuple[str, ...]) -> Text | None:
+        if not rest or rest[0] not in self.app.ports:
+            return None
+        return _halves(rest[1:], (Listen(rest[0], "host"),), (Listen(rest[0], "port"),))
+
+    def address(self, rest: tuple[str, ...]) -> Text | None:
+        if not rest or rest[0] not in self.app.ports:
+            return None
+        name, port = self.name, rest[0]
+        return _halves(rest[1:], (Address(name, port, "host"),), (Address(name, port, "port"),))
+
+    def folders(self) -> Mapping[str, str]:
+        return (self.service.state or self.app.state).folders
+
+    def state(self, rest: tuple[str, ...]) -> Text | None:
+        return (Folder("state", rest[0]),) if len(rest) == 1 and rest[0] in self.folders() else None
+
+    def mount(self, rest: tuple[str, ...]) -> Text | None:
+        return (Folder("mount", rest[0]),) if len(rest) == 1 and rest[0] in self.service.mounts else None
+
+    def file(self, rest: tuple[str, ...]) -> Text | None:
+        name = ".".join(rest)
+        return (FilePath(name),) if name in self.app.files else None
+
+    def of_service(self, rest: tuple[str, ...]) -> Text | None:
+        meanings: dict[tuple[str, ...], Text] = {("url",): (Url(self.name),), ("name",): (self.name,)}
+        return meanings.get(rest)
+
+    def database_part(self, rest: tuple[str, ...]) -> Text | None:
+        use = self.database
+        if use is None:
+            return None
+        host = (Address(use.provider, use.port, "host"),)
+        port = (Address(use.provider, use.port, "port"),)
+        password = (SecretValue(use.password),)
+        url = joined(f"{use.scheme}://{use.user}:", password, "@", host, ":", port, f"/{use.name}")
+        parts: dict[tuple[str, ...], Text] = {
+            ("url",): url, ("host",): host, ("port",): port, ("name",): (use.name,), ("user",): (use.user,),
+            ("password",): password,
+        }  # fmt: skip
+        return parts.get(rest)
+
+
+def _halves(rest: tuple[str, ...], host: Text, port: Text) -> Text | None:
+    return {(): joined(host, ":", port), ("host",): host, ("port",): port}.get(rest)
+
+
+def _option_text(option: Option, value: Scalar | tuple[Scalar, ...], unit: str) -> str | None:
+    """An option's value as text, in `unit` when one is asked for; None when its type has no such unit."""
+    if option.type == "list":
+        if not isinstance(value, tuple):
+            raise ValueError(f"must be a list, not {value!r}")
+        return ",".join(str(item) for item in value) if not unit else None
+    if isinstance(value, tuple):
+        if value:
+            raise ValueError(f"must be one {option.type}, not a list")
+        return ""
+    if option.type == "duration":
+        amount = seconds(value)
+        divisor = {"": 0, "seconds": 1, "minutes": 60, "hours": 3600}.get(unit)
+        if divisor is None:
+            return None
+        if divisor and amount % divisor:
+            raise ValueError(f"{value} is not a whole number of {unit}")
+        return str(int(amount) // divisor) if divisor else str(value)
+    if option.type == "size":
+        amount_of_bytes = size(value)
+        return {"": str(value), "bytes": str(amount_of_bytes)}.get(unit)
+    wanted = {"integer": int, "boolean": bool, "string": str}[option.type]
+    if not isinstance(value, wanted) or (option.type == "integer" and isinstance(value, bool)):
+        raise ValueError(f"must be {option.type}, not {value!r}")
+    return (str(value).lower() if isinstance(value, bool) else str(value)) if not unit else None

@@ -1,0 +1,277 @@
+"""The app model: what is true of a program, for every engine.
+
+An app never says how an engine does it. A field's docstring is what the reference page prints; what the field
+becomes in each engine stands beside the code that does it (`BECOMES` in the renderers).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from blumeops.lab.fields import (
+    AbsolutePath,
+    EnvName,
+    FileName,
+    Key,
+    Name,
+    PortNumber,
+    Scalar,
+    Strict,
+    Templated,
+    UrlPath,
+    Version,
+)  # fmt: skip
+from blumeops.lab.quantities import Duration, Size
+
+SOURCE_KINDS = ("path", "wheel", "deb", "brew", "container", "chart", "release")
+
+
+class AppSource(Strict):
+    """One place where the program can be had: exactly one of the kinds."""
+
+    path: str | None = None
+    """A program on PATH, when its version is the one wanted."""
+    wheel: str | None = None
+    """A package of PyPI that brings the program."""
+    deb: str | None = None
+    """A Debian package."""
+    brew: str | None = None
+    """A Homebrew formula."""
+    container: str | None = None
+    """An image, without its tag."""
+    chart: str | None = None
+    """A Helm chart, with its `repository`."""
+    release: str | None = None
+    """The address of a release's page, for a program that has no package."""
+    repository: str | None = None
+    """Where the chart is kept."""
+    suite: str | None = None
+    """The Debian suite that has this version."""
+    version: str | None = None
+    """The version that this source has, where it is not the app's."""
+    bin: str | None = None
+    """The folder of the programs, where it is not on PATH."""
+    uid: int | None = None
+    """The user id that the image's program runs as."""
+    masks: tuple[str, ...] = ()
+    """Units that the Debian package brings and that would stand in the way."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> AppSource:
+        if sum(getattr(self, kind) is not None for kind in SOURCE_KINDS) != 1:
+            raise ValueError(f"a source is exactly one of {', '.join(SOURCE_KINDS)}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Which of SOURCE_KINDS this is."""
+        return next(kind for kind in SOURCE_KINDS if getattr(self, kind) is not None)
+
+    @property
+    def name(self) -> str:
+        """The package, formula, image or program."""
+        return str(getattr(self, self.kind))
+
+
+class Option(Strict):
+    """A setting that a service may choose; read as `{{ options.NAME }}`."""
+
+    type: Literal["string", "integer", "boolean", "duration", "size", "list"] = "string"
+    default: Scalar | tuple[Scalar, ...] | None = None
+    about: str = ""
+
+
+class Port(Strict):
+    """A port that the program listens on."""
+
+    port: PortNumber
+    protocol: Literal["tcp", "udp"] = "tcp"
+    entry: bool = False
+    """Callers outside know this very number: it never moves. Others may be moved where an engine must."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"port": value} if isinstance(value, int) else value
+
+
+class Init(Strict):
+    """A command that prepares the state before the first start."""
+
+    command: tuple[Templated, ...]
+    creates: Templated
+    """The path that is there once it ran."""
+
+
+class Create(Strict):
+    """How a provider makes what a user needs. Safe to repeat; prints `changed` when it changed something."""
+
+    command: tuple[Templated, ...]
+    stdin: FileName | None = None
+    """A file beside app.yaml that the command reads."""
+    env: dict[EnvName, Templated] = {}
+
+
+class Provide(Strict):
+    """Something that other services can need: a database."""
+
+    port: Key
+    scheme: str
+    """The scheme of the URL by which users reach it."""
+    create: Create
+
+
+class SecretSpec(Strict):
+    """A secret of the program; read as `{{ secrets.NAME }}`, or as a private file: `{{ secrets.NAME.file }}`."""
+
+    about: str = ""
+    length: int = Field(32, ge=8, le=1024)
+    """How many characters, when it is generated because the lab names no reference."""
+
+
+class ConfigFile(Strict):
+    """A configuration file; its path is read as `{{ files.NAME }}`."""
+
+    path: AbsolutePath
+    """Where it lies in a container."""
+    template: FileName | None = None
+    """A file beside app.yaml, with lookups."""
+    derived: Literal["routes"] | None = None
+    """Made from the whole lab: `routes` is the Caddyfile of every route."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> ConfigFile:
+        if (self.template is None) == (self.derived is None):
+            raise ValueError("a file has either a template or says what it is derived from")
+        return self
+
+
+class Health(Strict):
+    """How to see that the program works: exactly one of `http`, `tcp`, `command`."""
+
+    http: UrlPath | None = None
+    """A path that answers 2xx or 3xx."""
+    tcp: Key | None = None
+    """A port that accepts connections."""
+    command: tuple[Templated, ...] = ()
+    """A command that exits with 0."""
+    port: Key = "http"
+    """The port of the `http` path."""
+    within: Duration = 30.0
+    """How long after its start it must work."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Health:
+        if sum((self.http is not None, self.tcp is not None, bool(self.command))) != 1:
+            raise ValueError("health is exactly one of http, tcp, command")
+        return self
+
+
+class Metrics(Strict):
+    """Where the program tells its metrics in Prometheus' format."""
+
+    http: UrlPath = "/metrics"
+    port: Key = "http"
+
+
+class Logs(Strict):
+    """What the program prints."""
+
+    format: Literal["plain", "logfmt", "json"] = "plain"
+
+
+class Stop(Strict):
+    """How to end the program."""
+
+    signal: Literal["TERM", "INT", "QUIT"] = "TERM"
+    within: Duration = 10.0
+    """After that it is killed."""
+
+
+class Resources(Strict):
+    """What the program may use at most."""
+
+    memory: Size | None = None
+
+
+class State(Strict):
+    """What a backup must hold. `none` is an answer, silence is not."""
+
+    database: bool = False
+    """What it keeps is in its database."""
+    folders: dict[Key, AbsolutePath] = {}
+    """Folders by name and the path that each has in a container; read as `{{ state.NAME }}`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        if value == "none":
+            return {}
+        if isinstance(value, dict) and "folders" not in value:
+            return {
+                "database": value.get("database", False),
+                "folders": {name: path for name, path in value.items() if name != "database"},
+            }
+        return value
+
+
+class App(Strict):
+    """What is true of a program."""
+
+    app: Name
+    """Its name in the catalogue."""
+    about: str = ""
+    """One line for people."""
+    version: Version
+    """The version wanted, where the service names none."""
+    kind: Literal["service", "job", "platform"] = "service"
+    """A program that serves, one that runs at set times, or a part of a cluster itself."""
+    sources: tuple[AppSource, ...] = ()
+    """Where it can be had, in the order in which they are tried."""
+    options: dict[Key, Option] = {}
+    """Settings that a service may choose."""
+    ports: dict[Key, Port] = {}
+    """What it listens on."""
+    needs: dict[Literal["database"], Name] = {}
+    """What it cannot start without, by kind; the service says which one."""
+    provides: dict[Literal["database"], Provide] = {}
+    """What other services may need from it."""
+    command: tuple[Templated, ...] = ()
+    """Program and arguments; empty: the image's own."""
+    init: Init | None = None
+    """What prepares its state before the first start."""
+    reload: tuple[Templated, ...] = ()
+    """The command by which it reads changed files; none: it is restarted."""
+    env: dict[EnvName, Templated] = {}
+    """Its environment."""
+    files: dict[FileName, ConfigFile] = {}
+    """Its configuration files."""
+    secrets: dict[Key, SecretSpec] = {}
+    """Its secrets."""
+    health: Health | None = None
+    """How to see that it works."""
+    metrics: Metrics | None = None
+    """Where it tells its metrics."""
+    logs: Logs = Logs()
+    """What it prints."""
+    state: State
+    """What it keeps."""
+    update: Literal["stop-start", "replace"] = "stop-start"
+    """`replace`: two may run at once, so the new one gets healthy before the old one stops."""
+    stop: Stop = Stop()
+    """How to end it."""
+    resources: Resources = Resources()
+    """What it may use."""
+
+    @model_validator(mode="after")
+    def _ports_exist(self) -> App:
+        named = [("health", self.health.port if self.health and self.health.http else None)]
+        named += [("health", self.health.tcp if self.health else None)]
+        named += [("metrics", self.metrics.port if self.metrics else None)]
+        named += [(f"provides.{kind}", provide.port) for kind, provide in self.provides.items()]
+        for field, port in named:
+            if port is not None and port not in self.ports:
+                raise ValueError(f"{field} names the port {port!r}, which is not among ports")
+        return self

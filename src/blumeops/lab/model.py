@@ -1,0 +1,205 @@
+"""The lab model: devices, network, people, services, secrets and backups, as a person describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from blumeops.base.findings import Place
+from blumeops.lab.app import App, Health, Port, Resources, State
+from blumeops.lab.fields import EnvName, Key, Name, PortNumber, Scalar, Strict, Templated, Version
+from blumeops.lab.quantities import Size
+from blumeops.lab.yaml import Document
+
+
+class Gitops(Strict):
+    """Where the lab's repository lives, and which branch is real."""
+
+    forge: Name | None = None
+    branch: str = "main"
+
+
+class Dns(Strict):
+    """Who serves the records of `domain`."""
+
+    provider: str
+    token: str
+
+
+class Network(Strict):
+    """Names and the proxy."""
+
+    tailnet: str | None = None
+    """MagicDNS names, tailnet clients only."""
+    domain: str | None = None
+    """The proxy's names, reachable from pods, containers and hosts."""
+    proxy: Name = "caddy"
+    """The service that routes."""
+    dns: Dns | None = None
+
+
+class Person(Strict):
+    """Somebody who uses the lab."""
+
+    login: str
+    role: Literal["admin", "member"] = "member"
+
+
+class Share(Strict):
+    """A folder that a host offers to others."""
+
+    path: str
+    by: tuple[Literal["ssh", "smb", "nfs"], ...]
+
+
+class Host(Strict):
+    """A device."""
+
+    model: str = ""
+    os: Literal["macos", "linux", "dsm"]
+    role: Literal["compute", "storage", "workstation"]
+    memory: Size | None = None
+    address: str | None = None
+    """Where Ansible reaches it; its name when there is none."""
+    owner: Name | None = None
+    shares: dict[Name, Share] = {}
+
+
+class Cluster(Strict):
+    """A Kubernetes cluster that a host carries."""
+
+    host: Name
+    kind: Literal["minikube", "k3s", "kubernetes"] = "minikube"
+    cpus: int | None = None
+    memory: Size | None = None
+    registry: Name | None = None
+    egress: Literal["host", "operator"] = "host"
+
+
+class SecretsSetting(Strict):
+    """Where secrets live at site `home`; at `here` it is always the SOPS file."""
+
+    store: Literal["sops", "1password"] = "sops"
+    vault: str = "lab"
+
+
+class Backup(Strict):
+    """What is kept, where and how long."""
+
+    to: str
+    at: str = "02:00"
+    keep: dict[Literal["hourly", "daily", "weekly", "monthly", "yearly"], int] = {}
+
+
+class Here(Strict):
+    """Ports of site `here`: change them when another lab runs on this machine."""
+
+    https: PortNumber = 8443
+    forge: PortNumber = 8480
+
+
+class Settings(Strict):
+    """lab.yaml."""
+
+    lab: Name
+    gitops: Gitops = Gitops()
+    network: Network = Network()
+    people: dict[Name, Person] = {}
+    hosts: dict[Name, Host] = {}
+    clusters: dict[Name, Cluster] = {}
+    secrets: SecretsSetting = SecretsSetting()
+    backup: Backup | None = None
+    here: Here = Here()
+
+
+WHAT_RUNS = ("app", "image", "chart", "manifests", "compose", "role")
+
+
+class Service(Strict):
+    """An app, given a name and a place."""
+
+    host: Name | None = None
+    cluster: Name | None = None
+    app: Name | None = None
+    """From the catalogue or from `apps/` of the lab; the service's own name when nothing else is said."""
+    image: str | None = None
+    """An image with its tag, when no app is needed."""
+    chart: str | None = None
+    manifests: str | None = None
+    compose: str | None = None
+    role: str | None = None
+    name: Name | None = None
+    """The name in its addresses, where it is not the service's own."""
+    version: Version | None = None
+    allow: tuple[Name, ...] = ()
+    """People, roles (`members`, `admins`), hosts, services and `cluster`."""
+    database: Name | None = None
+    """The service that holds its database."""
+    secrets: dict[Key, str] = {}
+    options: dict[Key, Scalar | tuple[Scalar, ...]] = {}
+    env: dict[EnvName, Templated] = {}
+    """What this service's environment has beside, or instead of, the app's."""
+    mounts: dict[Key, str] = {}
+    """Shares, as `host/share`."""
+    ports: dict[Key, Port] = {}
+    state: State | None = None
+    health: Health | None = None
+    resources: Resources | None = None
+    kubernetes: dict[str, Any] = Field(default_factory=dict)
+    """What only Kubernetes can say: merged into the workload whole."""
+    ansible: dict[str, Any] = Field(default_factory=dict)
+    """What only Ansible can say: variables of the role."""
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Service:
+        if sum(getattr(self, way) is not None for way in WHAT_RUNS) > 1:
+            raise ValueError(f"a service runs one of {', '.join(WHAT_RUNS)}")
+        if (self.host is None) == (self.cluster is None):
+            raise ValueError("a service is placed on a `host:` or in a `cluster:`")
+        return self
+
+    @property
+    def place(self) -> str:
+        """The host's or cluster's name."""
+        return self.host or self.cluster or ""
+
+
+def app_key(name: str, service: Service) -> str:
+    """The key of a service's app in `Lab.apps`."""
+    return f"={name}" if service.image else service.app or name
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Everything that one repository describes, and the place of each value."""
+
+    settings: Settings
+    services: Mapping[str, Service]
+    apps: Mapping[str, App]
+    """By app name: those of the catalogue and of the lab that are used. `image:` services: by `=SERVICE`."""
+    app_files: Mapping[str, Mapping[str, str]]
+    """By app name: the text of the files beside app.yaml."""
+    documents: Mapping[str, Document] = field(repr=False)
+    """By file, relative to the lab's folder."""
+    service_files: Mapping[str, str] = field(repr=False)
+    """By service: the file that describes it."""
+    broken: frozenset[str] = frozenset()
+    """Names that are described, but wrongly: references to them are no mistake of their own."""
+
+    def app_of(self, service: str) -> App | None:
+        """What runs as `service`; None when its app is not known."""
+        return self.apps.get(app_key(service, self.services[service]))
+
+    def place(self, *path: str | int, of_key: bool = False) -> Place:
+        """The place of a value of lab.yaml."""
+        return self.documents["lab.yaml"].place(*path, of_key=of_key)
+
+    def service_place(self, service: str, *path: str | int, of_key: bool = False) -> Place:
+        """The place of a value of a service; the service's own key when nothing more is named."""
+        file = self.service_files.get(service)
+        if file is None:
+            return Place("lab.yaml", 1, 1)
+        return self.documents[file].place(service, *path, of_key=of_key or not path)

@@ -1,0 +1,36 @@
+"""What the command line asks the controller on its unix socket: to sync, and to say that it is there.
+
+Answers are lines in the form of the hooks' (`forge.hook_client`): text behind `|`, the exit status at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from blumeops.forge.hook_client import SHOWN, STATUS
+from blumeops.loop.controller import Controller, Job
+
+
+def routes(controller: Controller) -> list[Route]:
+    """The routes, for the application behind the unix socket."""
+
+    async def ping(request: Request) -> Response:
+        return JSONResponse({"version": 1, "site": "here"})
+
+    async def sync(request: Request) -> Response:
+        head = controller.site.repository.head()
+        if head is None:
+            return Response(status_code=409)
+        return StreamingResponse(_told(controller.want(head)), media_type="text/plain")
+
+    return [Route("/ping", ping), Route("/sync", sync, methods=["POST"])]
+
+
+async def _told(job: Job) -> AsyncIterator[bytes]:
+    async for line in job.follow():
+        yield SHOWN + line.replace("\n", " ").encode() + b"\n"
+    yield STATUS + (b"0" if job.result and job.result.ok else b"1") + b"\n"

@@ -1,0 +1,199 @@
+"""The controller: one process for one site. Events come in (a push, a request, the time to look); syncs go out.
+
+Only the newest wanted revision is kept: one that arrives during a sync is next, and what stood between is
+superseded. Syncs run one at a time in a thread; the event loop only waits, serves and passes lines on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Generator, Mapping
+from dataclasses import dataclass, field
+
+from blumeops.base.errors import BlumeError
+from blumeops.base.findings import errors
+from blumeops.forge.repository import Repository
+from blumeops.loop.revision import Revision, read_revision
+from blumeops.loop.sync import Say, Site, Synced, look, needs_healing, plan_for, sync
+from blumeops.loop.vault import reader
+from blumeops.plan.compare import Plan
+from blumeops.status import records
+
+LOOK_EVERY = 10.0
+"""Seconds between two looks at everything: drift is promised to be seen within 30."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Job:
+    """One wanted revision, and what is told about it."""
+
+    revision: str
+    lines: list[str] = field(default_factory=list)
+    result: Synced | None = None
+    superseded_by: str = ""
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    @property
+    def over(self) -> bool:
+        return self.result is not None or bool(self.superseded_by)
+
+    async def tell(self, *lines: str) -> None:
+        """Add lines, and wake whoever follows."""
+        async with self.changed:
+            self.lines += lines
+            self.changed.notify_all()
+
+    async def follow(self) -> AsyncIterator[str]:
+        """Every line from the first on, until the job is over."""
+        shown = 0
+        while True:
+            async with self.changed:
+                await self.changed.wait_for(lambda: len(self.lines) > shown or self.over)
+                news = self.lines[shown:]
+            for line in news:
+                yield line
+            shown += len(news)
+            if self.over and shown == len(self.lines):
+                return
+
+
+class Controller:
+    """See the module."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.applied: Revision | None = None
+        self._next: Job | None = None
+        self._current: Job | None = None
+        self._wake = asyncio.Event()
+        self._examined: Revision | None = None
+
+    # what comes in
+
+    def want(self, revision: str) -> Job:
+        """Ask for a revision; the job that brings it."""
+        for job in (self._next, self._current):
+            if job and job.revision == revision and not job.over:
+                return job
+        waiting, self._next = self._next, Job(revision)
+        if waiting:
+            waiting.superseded_by = revision
+            asyncio.ensure_future(waiting.tell(f"superseded by {revision[:8]}, which was pushed meanwhile"))
+        self._wake.set()
+        return self._next
+
+    def pushed(self) -> None:
+        """A push ended, whoever was there to see it: what is on main now is wanted."""
+        head = self.site.repository.head()
+        if head and head != records.site(self.site.database).wanted_revision:
+            self.want(head)
+
+    async def follow(self, revision: str) -> AsyncIterator[str]:
+        """The lines about `revision` until it has settled: what `git push` prints."""
+        async for line in self.want(revision).follow():
+            yield line
+
+    def examine(
+        self, repository: Repository, old: str | None, new: str, env: Mapping[str, str]
+    ) -> Generator[str, None, bool]:
+        """The push gate: findings and, when none refuses it, the plan. Runs in the gate's thread."""
+        revision = read_revision(repository, self.site.work, new, env)
+        for finding in revision.findings:
+            yield str(finding)
+        if revision.checked is None:
+            count = len(errors(revision.findings))
+            yield f"refused: {count} {'error' if count == 1 else 'errors'}; what runs is untouched"
+            return False
+        yield from plan_lines(plan_for(self.site.engine(_no_secrets), revision))
+        self._examined = revision
+        return True
+
+    # what goes out
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sync what is wanted and look at what runs, until `stop`. A sync under way is finished first."""
+        for run in records.mark_interrupted(self.site.database, self.site.clock()):
+            log.warning("the sync of %s was interrupted; it is done again", run.revision[:8])
+        head = self.site.repository.head()
+        if head:
+            self.want(head)
+        stopping = asyncio.create_task(stop.wait())
+        while not stop.is_set():
+            waking = asyncio.create_task(self._wake.wait())
+            await asyncio.wait({waking, stopping}, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
+            waking.cancel()
+            self._wake.clear()
+            if stop.is_set():
+                return
+            if self._next:
+                await self._sync()
+            elif self.applied:
+                await asyncio.to_thread(self._look, self.applied)
+
+    async def _sync(self) -> None:
+        job, self._next = self._next, None
+        assert job is not None
+        self._current = job
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+
+        def say(line: str) -> None:
+            log.info("%s", line)
+            asyncio.run_coroutine_threadsafe(job.tell(line), loop)
+
+        try:
+            result = await asyncio.to_thread(self._sync_in_thread, job.revision, say)
+        except Exception as error:
+            log.exception("the sync of %s failed", job.revision)
+            result = Synced(job.revision, False, (f"BLU799 sync: a bug: {type(error).__name__}; see the log",))
+        await job.tell(*_summary(job.revision, result, loop.time() - started))
+        async with job.changed:
+            job.result = result
+            job.changed.notify_all()
+        self._current = None
+
+    def _sync_in_thread(self, revision: str, say: Say) -> Synced:
+        examined, self._examined = self._examined, None
+        known = examined if examined and examined.name == revision else None
+        result, applied = sync(self.site, revision, say, known)
+        self.applied = applied or self.applied
+        return result
+
+    def _look(self, applied: Revision) -> None:
+        """See how everything is; what was changed by hand or stopped is put back."""
+        try:
+            engine = self.site.engine(reader(applied, self.site.key))
+            ill = needs_healing(applied, look(self.site, engine, applied))
+            for unit in ill:
+                log.warning("%s is not as described: putting it back", unit)
+                engine.apply(applied.units[unit], lambda line: log.info("%s", line))
+            if ill:
+                look(self.site, engine, applied)
+        except BlumeError as error:
+            log.warning("%s", error)
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """A plan in a person's words, a line an effect."""
+    if not plan.changes:
+        return ["plan: nothing that runs changes"]
+    lines = [f"plan: {len(plan.changes)} {'unit changes' if len(plan.changes) == 1 else 'units change'}"]
+    for change in plan.changes:
+        lines += [f"  {change.unit}: {change.action}: {effect}" for effect in change.effects]
+    return lines
+
+
+def _summary(wanted: str, result: Synced, seconds: float) -> list[str]:
+    if not result.ok:
+        return [*result.lines, f"failed after {seconds:.1f} s: {wanted[:8]} is not applied whole; see blumeops status"]
+    lines = [f"applied {wanted[:8]} in {seconds:.1f} s"]
+    if result.revision != wanted:
+        lines.append(f"main is now {result.revision[:8]}, with the secrets that were generated: git pull")
+    return lines
+
+
+def _no_secrets(reference: str) -> str:
+    raise AssertionError("a plan needs no secret")

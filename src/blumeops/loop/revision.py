@@ -1,0 +1,56 @@
+"""One revision of the lab, checked and rendered for site `here`."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from blumeops.base.errors import BlumeError
+from blumeops.base.files import private_folder
+from blumeops.base.findings import Finding, Place
+from blumeops.checks.check import CheckedLab, check_folder
+from blumeops.forge.repository import Repository
+from blumeops.render import local
+from blumeops.render.local_unit import LocalUnit
+from blumeops.secrets import sops
+
+
+@dataclass(frozen=True)
+class Revision:
+    """What a revision describes. `units` and `checked` are there when nothing refuses it."""
+
+    name: str
+    findings: tuple[Finding, ...]
+    checked: CheckedLab | None
+    units: Mapping[str, LocalUnit]
+    secrets: bytes | None
+    """The content of its SOPS file."""
+
+
+def read_revision(repository: Repository, work: Path, name: str, env: Mapping[str, str] | None = None) -> Revision:
+    """Check and render revision `name`; `env` names the quarantine of a push that is not accepted yet."""
+    with _scratch(work) as folder:
+        try:
+            repository.export(name, folder / "lab", env)
+            checked = check_folder(folder / "lab")
+        except BlumeError as error:
+            place = error.place or Place("lab.yaml", 1, 1)
+            finding = Finding(error.code, place, error.subject.replace(str(folder / "lab"), "lab"), error.message)
+            return Revision(name, (finding,), None, {}, None)
+        file = folder / "lab" / sops.NAME
+        secrets = file.read_bytes() if file.is_file() and not file.is_symlink() else None
+        units = local.units(local.render(checked.passed)) if checked.passed else {}
+        return Revision(name, checked.findings, checked.passed, units, secrets)
+
+
+@contextmanager
+def _scratch(work: Path) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="revision-", dir=private_folder(work)))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

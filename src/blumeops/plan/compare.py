@@ -1,0 +1,134 @@
+"""Wanted units against applied ones: the changes, in the order in which they are carried out.
+
+Pure: both sides come in as units, so a plan is the same wherever it is made. Changes of what is started or
+changed come first, providers before their users; then removals, users before their providers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import unified_diff
+from graphlib import CycleError, TopologicalSorter
+from typing import Literal
+
+from blumeops.plan.text import lines, parts_text
+from blumeops.render.local_unit import LocalUnit
+
+Action = Literal["start", "restart", "replace", "reload", "record", "remove"]
+_NO_RESTART = {"place", "url", "needs", "memory", "health", "sources", "grants", "secret_files"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happens to one unit, why, what a person notices of it, and the difference as a unified diff."""
+
+    unit: str
+    action: Action
+    why: str
+    effects: tuple[str, ...]
+    diff: str
+
+    def as_json(self) -> dict[str, object]:
+        """The object in `changes` of `plan --json`."""
+        return {
+            "unit": self.unit, "action": self.action, "why": self.why, "effects": list(self.effects),
+            "diff": self.diff,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The changes from one revision's units to another's; empty: nothing to do."""
+
+    changes: tuple[Change, ...]
+
+    def as_json(self, before: str, after: str) -> dict[str, object]:
+        """The object of `plan --json`."""
+        return {"version": 1, "from": before, "to": after, "changes": [change.as_json() for change in self.changes]}
+
+
+def compare(wanted: Mapping[str, LocalUnit], applied: Mapping[str, LocalUnit]) -> Plan:
+    """The plan that makes `applied` into `wanted`."""
+    changes = []
+    for name in start_order(wanted.values()):
+        before, after = applied.get(name), wanted[name]
+        if before is None:
+            changes.append(_started(after))
+        elif before != after:
+            changes.append(_changed(before, after))
+    gone = [unit for name, unit in applied.items() if name not in wanted]
+    changes += [_removed(applied[name]) for name in reversed(start_order(gone))]
+    return Plan(tuple(changes))
+
+
+def start_order(units: Iterable[LocalUnit]) -> list[str]:
+    """Names of the units, each behind what it needs, else by name."""
+    by_name = {unit.unit: unit for unit in units}
+    needs = {name: [need for need in by_name[name].needs if need in by_name] for name in sorted(by_name)}
+    try:
+        return list(TopologicalSorter(needs).static_order())
+    except CycleError:  # the checks refuse it; what was applied before may be anything
+        return sorted(by_name)
+
+
+def _started(unit: LocalUnit) -> Change:
+    diff = _diff(unit.unit, [], lines(unit))
+    if unit.provided:
+        return Change(unit.unit, "record", "is new", (f"{unit.provided} stands in for {unit.unit}",), diff)
+    if unit.unavailable:
+        return Change(unit.unit, "record", "is new", (f"{unit.unit} cannot run here: {unit.unavailable}",), diff)
+    effects = [f"{unit.app} {unit.version} starts"]
+    if unit.url:
+        effects.append(f"{unit.url} leads to it")
+    effects += [f"{grant.provider} gets a database and a role for it" for grant in unit.grants]
+    return Change(unit.unit, "start", "is new", tuple(effects), diff)
+
+
+def _removed(unit: LocalUnit) -> Change:
+    effects = [f"{unit.unit} stops"]
+    if unit.url:
+        effects.append(f"{unit.url} leads nowhere")
+    if unit.state or unit.grants:
+        effects.append("its data is kept")
+    return Change(unit.unit, "remove", "is no longer described", tuple(effects), _diff(unit.unit, lines(unit), []))
+
+
+def _changed(before: LocalUnit, after: LocalUnit) -> Change:
+    different = {name for name in LocalUnit.model_fields if getattr(before, name) != getattr(after, name)}
+    effects = _effects(before, after, different)
+    action: Action
+    if different <= _NO_RESTART or after.provided or after.unavailable:
+        action = "record"
+    elif different <= {*_NO_RESTART, "files"} and after.reload:
+        action = "reload"
+        effects.append("it reads its files anew; nobody is cut off")
+    elif after.update == "replace":
+        action = "replace"
+        effects.append("the new one is healthy before the old one stops")
+    else:
+        action = "restart"
+        effects.append("a short break; the old one comes back if the new one does not get healthy")
+    why = ", ".join(sorted(different))
+    return Change(after.unit, action, f"{why} changed", tuple(effects), _diff(after.unit, lines(before), lines(after)))
+
+
+def _effects(before: LocalUnit, after: LocalUnit, different: set[str]) -> list[str]:
+    effects = []
+    if "version" in different:
+        effects.append(f"{after.app} goes from {before.version} to {after.version}")
+    for name in sorted(before.env.keys() | after.env.keys()):
+        old, new = before.env.get(name), after.env.get(name)
+        if old != new:
+            old_text = "unset" if old is None else parts_text(old)
+            effects.append(f"{name}: {old_text} → {'unset' if new is None else parts_text(new)}")
+    for name in sorted(before.files.keys() | after.files.keys()):
+        if before.files.get(name) != after.files.get(name):
+            effects.append(f"the file {name} changes")
+    if "url" in different:
+        effects.append(f"{before.url or 'no address'} becomes {after.url or 'no address'}")
+    return effects
+
+
+def _diff(unit: str, before: list[str], after: list[str]) -> str:
+    return "\n".join(unified_diff(before, after, f"a/{unit}", f"b/{unit}", lineterm="", n=2))

@@ -1,0 +1,215 @@
+"""Site `here`: a checked lab becomes one file a unit, `units/<service>.json`, in the order of names.
+
+What `here` has built in stands in for the services named in BUILT_IN; they have a unit all the same, so that
+plan and status speak of them.
+"""
+
+from __future__ import annotations
+
+from blumeops.base.errors import Bug
+from blumeops.base.tree import FileTree
+from blumeops.checks.check import CheckedLab
+from blumeops.facts import parts
+from blumeops.facts.derive import HERE_DOMAIN, Facts, Route, ServiceFacts
+from blumeops.facts.parts import Text
+from blumeops.lab.app import AppSource
+from blumeops.render import local_unit as unit
+from blumeops.render.caddy import caddyfile
+
+BUILT_IN = {
+    "forgejo": "the built-in forge",
+    "argocd": "the loop, which applies each revision",
+    "external-secrets": "the delivery of secrets to processes",
+    "onepassword-connect": "the SOPS file",
+    "cloudnative-pg": "the local PostgreSQL",
+    "tailscale-operator": "loopback",
+}
+LOCAL_SOURCES = ("path", "wheel", "deb", "brew", "container")
+
+BECOMES = {
+    "app": "the unit's `app`",
+    "about": "text of `show`",
+    "version": "the version that a source must have; a unit with another is updated",
+    "kind": "a process that is kept up (`service`), a run at set times (`job`); parts of a cluster are built in (`platform`)",
+    "sources": "wheel of the environment, Debian package unpacked beside the state, Homebrew, a program on PATH",
+    "options": "the text where they are looked up",
+    "ports": "a free port of 127.0.0.1; the number of site `here` for an `entry`",
+    "needs": "the unit waits until its provider is healthy",
+    "provides": "a command with the provider's programs, before the user's first start",
+    "command": "the process",
+    "init": "run once, when the path is not there",
+    "reload": "run when only files changed",
+    "env": "the environment of the process, from a private file",
+    "files": "files in the unit's configuration folder",
+    "secrets": "generated into the SOPS file; given in the environment or as a private file",
+    "health": "probed at each start and while it runs",
+    "metrics": "the address in the unit, for Prometheus to scrape",
+    "logs": "the format in which `logs` reads the rotated file",
+    "state": "folders below the site's state, kept when the service is deleted",
+    "update": "old one stopped first and brought back if the new one fails, or new one beside it first",
+    "stop": "the signal, and the time until SIGKILL",
+    "resources": "recorded in the unit; no limit is enforced on plain processes",
+}
+
+
+def render(checked: CheckedLab) -> FileTree:
+    """The units of site `here`."""
+    facts = checked.facts
+    files = {}
+    for name, service in facts.services.items():
+        made = _unit(checked, service).model_dump_json(indent=1, exclude_defaults=True)
+        files[f"units/{name}.json"] = made.encode() + b"\n"
+    return FileTree(files)
+
+
+def units(tree: FileTree) -> dict[str, unit.LocalUnit]:
+    """The units of a tree made by `render`, by name."""
+    found = (unit.LocalUnit.model_validate_json(tree.files[path]) for path in tree)
+    return {each.unit: each for each in found}
+
+
+def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
+    app, wiring, facts = service.app, service.wiring, checked.facts
+    say = _Speaker(checked, service)
+    sources = [source for source in app.sources if source.kind in LOCAL_SOURCES]
+    unavailable = ""
+    if service.service.chart or service.service.manifests:
+        unavailable = "a chart or manifests need a cluster"
+    elif not app.command:
+        unavailable = "an image without a command of its own needs Podman or Docker"
+    files = {name: say(text) for name, text in wiring.files.items()}
+    for name, file in app.files.items():
+        if file.derived == "routes":
+            files[name] = say(_routes(checked))
+    health = service.service.health or app.health
+    return unit.LocalUnit(
+        unit=service.name,
+        app=app.app,
+        version=service.version,
+        place=service.service.place,
+        kind="job" if app.kind == "job" else "service",
+        needs=tuple(need for need in service.needs if need in facts.services),
+        sources=tuple(_source(source) for source in sources),
+        provided=BUILT_IN.get(app.app, ""),
+        unavailable="" if app.app in BUILT_IN else unavailable,
+        command=tuple(say(text) for text in wiring.command),
+        init=unit.Init(command=tuple(say(t) for t in wiring.init_command), creates=say(wiring.init_creates))
+        if wiring.init_command
+        else None,
+        grants=_grants(checked, service),
+        reload=tuple(say(text) for text in wiring.reload),
+        env={name: say(text) for name, text in wiring.env.items()},
+        files=files,
+        secret_files=_secret_files(service),
+        ports={
+            name: unit.Port(fixed=checked.lab.settings.here.https if port.entry else None, protocol=port.protocol)
+            for name, port in (service.service.ports or app.ports).items()
+        },
+        state=tuple((service.service.state or app.state).folders),
+        health=unit.Health(kind="http", port=health.port, path=health.http, within=health.within)
+        if health and health.http
+        else unit.Health(kind="tcp", port=health.tcp, within=health.within)
+        if health and health.tcp
+        else unit.Health(
+            kind="command", command=tuple(say(text) for text in wiring.health_command), within=health.within
+        )
+        if health
+        else None,
+        update=app.update,
+        stop_signal=app.stop.signal,
+        stop_seconds=app.stop.within,
+        memory=(service.service.resources or app.resources).memory,
+        url=service.here_url,
+    )
+
+
+def _source(source: AppSource) -> unit.Source:
+    return unit.Source(
+        kind=source.kind, name=source.name, version=source.version, suite=source.suite, bin=source.bin
+    )
+
+
+def _routes(checked: CheckedLab) -> Text:
+    def upstream(route: Route) -> Text:
+        return ("{file.", parts.UpstreamFile(route.service, route.port), "}")
+
+    here = checked.lab.settings.here
+    return caddyfile(checked.lab, checked.facts, HERE_DOMAIN, here.https, "tls internal", upstream)
+
+
+def _secret_files(service: ServiceFacts) -> dict[str, str]:
+    """The secrets that the app wants as files: those that it looks up as such."""
+    references = {use.name: use.reference for use in service.secrets}
+    wiring = service.wiring
+    texts = [*wiring.command, *wiring.init_command, *wiring.env.values(), *wiring.files.values()]
+    wanted = {part.name for text in texts for part in text if isinstance(part, parts.SecretFile)}
+    return {name: references[name] for name in sorted(wanted)}
+
+
+def _grants(checked: CheckedLab, service: ServiceFacts) -> tuple[unit.Grant, ...]:
+    use, wiring = service.database, service.wiring
+    if use is None:
+        return ()
+    say = _Speaker(checked, checked.facts.services[use.provider], reader=service)
+    return (
+        unit.Grant(
+            provider=use.provider,
+            command=tuple(say(text) for text in wiring.grant_command),
+            stdin=wiring.grant_stdin,
+            env={name: say(text) for name, text in wiring.grant_env.items()},
+        ),
+    )
+
+
+class _Speaker:
+    """Says the parts of a service's texts in the local unit's words.
+
+    `reader`: the service whose unit the text stands in, when that is another one.
+    """
+
+    def __init__(self, checked: CheckedLab, service: ServiceFacts, reader: ServiceFacts | None = None) -> None:
+        self.facts: Facts = checked.facts
+        self.name = service.name
+        self.reader = (reader or service).name
+
+    def __call__(self, text: Text) -> unit.Text:
+        said: list[unit.Part] = []
+        for part in map(self.part, text):
+            if isinstance(part, str) and said and isinstance(said[-1], str):
+                said[-1] += part
+            else:
+                said.append(part)
+        return tuple(said)
+
+    def part(self, part: parts.Part) -> unit.Part:
+        match part:
+            case str():
+                return part
+            case parts.SecretValue(reference):
+                return unit.SecretPart(secret=reference)
+            case parts.SecretFile(name):
+                return unit.SecretFilePart(secret_file=name)
+            case parts.Listen(_, "host") | parts.Address(_, _, "host"):
+                return "127.0.0.1"
+            case parts.Listen(port, "port"):
+                return self.port(self.name, port)
+            case parts.Address(service, port, "port"):
+                return self.port(service, port)
+            case parts.Folder("state", name):
+                return unit.FolderPart(folder="state", name=name)
+            case parts.Folder("run"):
+                return unit.FolderPart(folder="run")
+            case parts.Folder("mount", name):
+                return unit.FolderPart(folder="share", name=self.facts.services[self.name].service.mounts[name])
+            case parts.FilePath(name):
+                return unit.FolderPart(folder="config", name=name)
+            case parts.UpstreamFile(service, port):
+                return unit.FolderPart(folder="upstreams", name=f"{service}.{port}")
+            case parts.Url(service):
+                return self.facts.services[service].here_url
+        raise Bug("BLU990", "render", f"does not know how to say {part!r} at site here")
+
+    def port(self, service: str, port: str) -> unit.PortPart:
+        return unit.PortPart(port=port, unit="" if service == self.reader else service)
+
+

@@ -1,0 +1,104 @@
+"""The age key that opens the lab's SOPS file: a path enters, a `Key` leaves.
+
+The file is age-keygen's: comments, then one `AGE-SECRET-KEY-…` a line (https://age-encryption.org). The identity
+itself is checked, never kept: SOPS reads the file. A file that others can read is refused, and a file that is
+there is never written over, so that no secret loses its key.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyrage  # type: ignore[import-untyped]  # ships no types
+
+from blumeops.base.errors import UserError
+from blumeops.base.files import PRIVATE, cannot_write
+
+VARIABLE = "SOPS_AGE_KEY_FILE"
+_MARK = "AGE-SECRET-KEY-"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key file, and the public keys (`age1…`) of the identities in it."""
+
+    path: Path
+    recipients: tuple[str, ...]
+
+
+def find_key(option: Path | None, env: Mapping[str, str], default: Path, *, create: bool) -> Key:
+    """The key of `--age-key`, else of `SOPS_AGE_KEY_FILE`, else of `default`, which alone may be created.
+
+    A file that a person named must be there: a mistyped path must not become a second key.
+    """
+    named = option or (Path(env[VARIABLE]) if env.get(VARIABLE) else None)
+    if named:
+        return load(named.expanduser())
+    return load_or_create(default) if create else load(default)
+
+
+def load_or_create(path: Path) -> Key:
+    """The key in `path`; a new one, in a file of its owner's alone (0600), where there is none.
+
+    Two processes that create it at once get the same one. Raises UserError `BLU502`, EngineError `BLU903`.
+    """
+    if not path.exists():
+        _create(path)
+    return load(path)
+
+
+def load(path: Path) -> Key:
+    """The key in `path`. Raises UserError `BLU502` for a file that is away, open to others, empty or damaged."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise _unusable(path, "is not a file")
+            if mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise _unusable(path, "can be read by others than its owner", f"chmod 600 {path}")
+            lines = file.read(65536).decode(errors="replace").split("\n")
+    except OSError as error:
+        hint = "name the age key with --age-key" if isinstance(error, FileNotFoundError) else ""
+        raise _unusable(path, f"cannot be read: {error.strerror}", hint) from error
+    found = [line.strip() for line in lines if line.startswith(_MARK)]
+    if not found:
+        raise _unusable(path, "holds no age key", "a key starts with " + _MARK)
+    try:
+        recipients = tuple(str(pyrage.x25519.Identity.from_str(line).to_public()) for line in found)
+    except pyrage.IdentityError:
+        # without the cause: it is about a line that nobody should see
+        raise _unusable(path, "holds a damaged age key", "bring the file back from where you keep a copy") from None
+    return Key(path, recipients)
+
+
+def _create(path: Path) -> None:
+    identity = pyrage.x25519.Identity.generate()
+    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    content = f"# created: {created}\n# public key: {identity.to_public()}\n{identity}\n".encode()
+    temporary = ""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, PRIVATE)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        os.link(temporary, path)  # unlike a rename, never over a key that is there
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _unusable(path: Path, reason: str, hint: str = "") -> UserError:
+    return UserError("BLU502", str(path), reason, hint)

