@@ -1,7 +1,7 @@
 """What the tests of this folder share: one control plane for all, a namespace for each.
 
 Every test here has the marker `cluster`, without saying so: `-m cluster` runs them, `-m "not cluster"` none.
-With pytest-xdist, `--dist loadgroup` keeps them in one worker; otherwise each worker starts its own.
+Run them in one process: each worker of pytest-xdist would start a control plane of its own (half a gigabyte).
 """
 
 from __future__ import annotations
@@ -24,10 +24,8 @@ SECONDS = 120
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark a test of this folder, before pytest selects by marker and xdist by group."""
+    """Mark a test of this folder, before pytest selects by marker."""
     item.add_marker(pytest.mark.cluster)
-    if item.config.pluginmanager.hasplugin("xdist"):
-        item.add_marker(pytest.mark.xdist_group("cluster"))
     if item.config.pluginmanager.hasplugin("timeout"):
         # The test alone: a fixture may have to build first, and bounds its own waits.
         item.add_marker(pytest.mark.timeout(SECONDS, func_only=True))

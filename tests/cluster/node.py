@@ -71,6 +71,10 @@ class Node:
     plane: ControlPlane
     folder: Path
     programs: Mapping[str, Path]
+    group: str
+    """Its control group."""
+    subnet: str
+    """Its pods' addresses."""
 
     def load(self, reference: str, files: Mapping[str, bytes | Path], command: Sequence[str]) -> None:
         """Make an image of `files` that runs `command`, for pods to use as `reference` (`localhost/web:1`)."""
@@ -144,10 +148,12 @@ def add_node(plane: ControlPlane, programs: Mapping[str, Path]) -> Iterator[Node
     for name, value in _SYSCTLS.items():
         (folder / "sysctl" / name.replace("/", ".")).write_text(value + "\n")
     (folder / "resolv.conf").write_text("")
+    # Two nodes at once may not give the same address: a port, which only one of them has, makes it differ.
+    subnet = f"10.{128 + (kubelet_port >> 8 & 127)}.{kubelet_port & 255}.0/24"
     group = f"blumeops-{uuid.uuid4().hex[:10]}"
     (folder / "kubelet.json").write_text(json.dumps(_kubelet(plane, folder, kubelet_port, group)))
     (folder / "containerd.toml").write_text(_containerd(folder, programs, stream_port))
-    (folder / "network" / "pods.conflist").write_text(json.dumps(_network(folder, kubelet_port)))
+    (folder / "network" / "pods.conflist").write_text(json.dumps(_network(folder, subnet)))
     for place in _cgroups(group):
         servers.remove_group(place)
         _make_cgroup(place)
@@ -156,7 +162,7 @@ def add_node(plane: ControlPlane, programs: Mapping[str, Path]) -> Iterator[Node
     argv = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation=private"]
     server = servers.start("node", [*argv, "sh", "-c", _INSIDE], {"PATH": path, "FOLDER": str(folder)}, polite=False)
     try:
-        made = Node(plane, folder, programs)
+        made = Node(plane, folder, programs, group, subnet)
         servers.wait((folder / "containerd.sock").exists, server)
         made.load(PAUSE, {"pause": programs["pause"]}, ["/pause"])
         servers.wait(lambda: _ready(plane), server, scheduler)
@@ -235,12 +241,8 @@ SystemdCgroup = false
 """
 
 
-def _network(folder: Path, port: int) -> dict[str, object]:
-    """A cable from each pod to the machine: it goes with the pod, and no bridge is left.
-
-    Two nodes at once may not give the same address: a port, which only one of them has, makes it differ.
-    """
-    subnet = f"10.{128 + (port >> 8 & 127)}.{port & 255}.0/24"
+def _network(folder: Path, subnet: str) -> dict[str, object]:
+    """A cable from each pod to the machine: it goes with the pod, and no bridge is left."""
     addresses = {"type": "host-local", "dataDir": str(folder / "addresses"), "ranges": [[{"subnet": subnet}]]}
     return {"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "ptp", "ipam": addresses}]}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,19 +81,23 @@ def test_the_node_listens_on_loopback_only(node: Node) -> None:
 
 def test_a_node_leaves_nothing(node_programs: dict[str, Path]) -> None:
     """Control groups, mounts, interfaces, settings of the kernel: all as before, though a pod was running."""
-    before = _machine()
+    settings = [Path("/proc/sys", name) for name in ("kernel/panic", "vm/overcommit_memory", "net/ipv4/ip_forward")]
+    usual = [Path(path) for path in ("/run/containerd", "/var/lib/kubelet", "/var/lib/cni", "/opt/containerd")]
+    before = ([path.read_text() for path in settings], [path.exists() for path in usual])
     with control_plane(node_programs) as plane, add_node(plane, node_programs) as node:
         node.load(IMAGE, {"web": node.programs["pause"]}, ["/web"])
         plane.apply(POD.format(name="web", args=SERVING))
         plane.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=60s", seconds=70).must()
         assert plane.kubectl("get", "node", NAME, "-o", "name").must() == f"node/{NAME}\n"
-        assert _machine() != before
+        assert _groups(node)
+        assert _cables(node)
         leaders = [psutil.Process(server.process.pid) for server in plane.servers.running]
         children = [child for leader in leaders for child in leader.children(recursive=True)]
         assert {"kubelet", "containerd", "pause"} <= {child.name() for child in children}
-    # Others may end at the same time: what counts is that nothing is new.
-    after = _machine()
-    assert {name: after[name] - before[name] for name in before} == dict.fromkeys(before, frozenset())
+    assert before == ([path.read_text() for path in settings], [path.exists() for path in usual])
+    assert not _groups(node)
+    assert not _cables(node)
+    assert str(plane.folder) not in Path("/proc/mounts").read_text()
     assert not any(child.is_running() for child in children)
     assert not plane.folder.exists()
 
@@ -118,13 +124,17 @@ def test_a_static_program_is_alone(node_programs: dict[str, Path]) -> None:
     assert with_libraries(node_programs["pause"]) == {"/pause": node_programs["pause"]}
 
 
-def _machine() -> dict[str, frozenset[str]]:
-    """What of the machine a node may touch."""
-    settings = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "net/ipv4/ip_forward")
-    return {
-        "groups": frozenset(str(path) for path in CGROUPS.glob("**/blumeops-*")),
-        "mounts": frozenset(Path("/proc/mounts").read_text().splitlines()),
-        "interfaces": frozenset(psutil.net_if_addrs()),
-        "settings": frozenset(f"{name}={Path('/proc/sys', name).read_text()}" for name in settings),
-        "folders": frozenset(str(path) for root in ("/run", "/var/lib", "/opt") for path in Path(root).iterdir()),
-    }
+def _groups(node: Node) -> list[Path]:
+    """The control groups of `node` that there are."""
+    return list(CGROUPS.glob(f"**/{node.group}"))
+
+
+def _cables(node: Node) -> list[str]:
+    """The network interfaces of this machine that lead to pods of `node`."""
+    pods = ipaddress.ip_network(node.subnet)
+    return [
+        name
+        for name, addresses in psutil.net_if_addrs().items()
+        for one in addresses
+        if one.family is socket.AF_INET and ipaddress.ip_address(one.address) in pods
+    ]

@@ -14,17 +14,17 @@ import pytest
 from blumeops.base.processes import started
 from tests.conftest import nothing_left
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
-DAEMON = (
-    "import subprocess, sys; print(subprocess.Popen(sys.argv[1:], start_new_session=True, stdout=-3, stderr=-3).pid)"
-)
-"""Starts a program that outlives it, as a child of init, and prints its pid."""
+SLEEP = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
+DAEMON = "import sys, subprocess; subprocess.Popen(sys.argv[1:])"
+"""Starts a program that outlives it, as a child of init."""
 
 
 def start_daemon(*options: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> int:
-    """Start a sleeping daemon; its pid."""
+    """Start a sleeping daemon; its pid, when it runs."""
     argv = [sys.executable, "-W", "ignore", "-c", DAEMON, *SLEEP, *options]
-    return int(subprocess.run(argv, env=env, cwd=cwd, capture_output=True, check=True).stdout)
+    with subprocess.Popen(argv, env=env, cwd=cwd, stdout=subprocess.PIPE) as starter:
+        assert starter.stdout
+        return int(starter.stdout.readline())
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def place(tmp_path: Path) -> Path:
 def test_a_child_is_found(place: Path) -> None:
     """A child that still runs fails the test, and is ended."""
     with pytest.raises(pytest.fail.Exception, match=r"left behind: process \d+"), nothing_left(place, [], seconds=0.1):
-        child = subprocess.Popen(SLEEP)
+        child = subprocess.Popen(SLEEP, stdout=subprocess.DEVNULL)
     assert child.wait(timeout=5) == -signal.SIGKILL
 
 

@@ -16,6 +16,7 @@ from blumeops.status import records, shown
 from blumeops.status.database import Database, read_database
 
 _POLL = 0.2
+_WIDEST = 100
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -43,7 +44,7 @@ def status(arguments: argparse.Namespace) -> int:
 def say_status(site: records.Site, units: list[records.Unit]) -> None:
     """The table of what runs where."""
     rows = [
-        (unit.id, unit.state, unit.health if unit.state == "running" else "", unit.place, unit.url, unit.reason)
+        (unit.id, unit.state, unit.health if unit.state == "running" else "", unit.place, unit.url, _short(unit.reason))
         for unit in units
     ]
     head, *body = output.table(("SERVICE", "STATE", "HEALTH", "PLACE", "ADDRESS", "WHY"), rows)
@@ -59,7 +60,13 @@ def say_status(site: records.Site, units: list[records.Unit]) -> None:
         f"\n{running} of {len(units) - resting} healthy{aside}; revision {site.revision[:8] or 'none'}{wanted}; {settled}"
     )
     if site.problem:
-        output.say(output.paint(f"problem: {site.problem}", "bad"))
+        output.say(output.paint(f"problem: {_short(site.problem)}", "bad"))
+
+
+def _short(reason: str) -> str:
+    """One line of a terminal; the whole stands in `status --json` and in the history."""
+    line = reason.partition("; its log:")[0]
+    return line if len(line) <= _WIDEST else line[: _WIDEST - 1] + "…"
 
 
 def history(arguments: argparse.Namespace) -> int:

@@ -117,7 +117,6 @@ def _service(lab: Lab, name: str, app: App, needs: tuple[str, ...]) -> ServiceFa
 
 
 def _secrets(lab: Lab, name: str, app: App) -> tuple[SecretUse, ...]:
-    service = lab.services[name]
     lengths = {secret: spec.length for secret, spec in app.secrets.items()}
     if database_use(lab, name):
         lengths["database_password"] = 32

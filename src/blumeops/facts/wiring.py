@@ -251,8 +251,8 @@ class _Wirer:
 
     def database_part(self, rest: tuple[str, ...]) -> Text | None:
         use = self.database
-        if use is None:
-            return None
+        if use is None:  # what is needed and missing is a finding of its own
+            return () if "database" in self.app.needs or self.service.database else None
         host = (Address(use.provider, use.port, "host"),)
         port = (Address(use.provider, use.port, "port"),)
         password = (SecretValue(use.password),)

@@ -67,6 +67,8 @@ def limited(argv: Sequence[str]) -> list[str]:
 
 def blobs(folder: Path, names: Sequence[str], env: Mapping[str, str] | None = None) -> Iterator[bytes]:
     """The contents of blobs in the given order, one in memory at a time. The caller has looked at their sizes."""
+    if not names:
+        return
     with tempfile.TemporaryFile() as wanted:
         wanted.write("".join(f"{commit_id(name)}\n" for name in names).encode())
         wanted.seek(0)

@@ -107,8 +107,8 @@ class _GitOverHttp:
             answered = answering.done()
             for task in (answering, *others):
                 task.cancel()
+            await asyncio.wait([answering, *others])
             await asyncio.shield(_end(process, patient=answered))
-            await asyncio.gather(*others, return_exceptions=True)
         if answered:
             answering.result()
         elif not await request.is_disconnected():
@@ -200,7 +200,7 @@ async def _end(process: Process, *, patient: bool) -> None:
     """End the program's whole group. Without an answer nobody waits for it: it is asked to stop, so that git removes
     its lock files and its quarantine, then killed.
     """
-    assert process.stdin
+    assert process.stdin and process.stdout and process.stderr
     process.stdin.close()
     signals = (signal.SIGTERM, signal.SIGKILL)
     for number in (0, *signals) if patient else signals:
@@ -212,6 +212,11 @@ async def _end(process: Process, *, patient: bool) -> None:
                     os.killpg(process.pid, 0)
                     await asyncio.sleep(0.005)
         except ProcessLookupError:
-            return
+            break
         except TimeoutError:
             continue
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            for pipe in (process.stdout, process.stderr):
+                while await pipe.read(_CHUNK):  # a pipe that is not read to its end is never closed
+                    pass

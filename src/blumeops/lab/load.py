@@ -132,9 +132,17 @@ class _Reader:
                 self.findings += self.wrong_name(name, document) + wrong
                 if service is None or not _is_name(name):
                     self.broken.add(name)
-                else:
+                    service = self.what_is_right(entry, wrong, document)
+                if service is not None and _is_name(name):
                     services[name] = service
         return services, files
+
+    def what_is_right(self, entry: object, wrong: list[Finding], document: yaml.Document) -> Service | None:
+        """The service without the fields that are wrong, so that the checks can say what else is; or None."""
+        if not isinstance(entry, dict):
+            return None
+        bad = {finding.subject.split(".")[1] for finding in wrong if "." in finding.subject}
+        return validate(Service, {key: value for key, value in entry.items() if key not in bad}, document)[0]
 
     def wrong_name(self, name: str, document: yaml.Document) -> list[Finding]:
         """A service's name becomes host names, objects and files: it must be legal as each of them."""

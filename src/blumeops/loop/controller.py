@@ -188,7 +188,7 @@ def plan_lines(plan: Plan) -> list[str]:
 
 def _summary(wanted: str, result: Synced, seconds: float) -> list[str]:
     if not result.ok:
-        return [*result.lines, f"failed after {seconds:.1f} s: {wanted[:8]} is not applied whole; see blumeops status"]
+        return [*result.news, f"failed after {seconds:.1f} s: {wanted[:8]} is not applied whole; see blumeops status"]
     lines = [f"applied {wanted[:8]} in {seconds:.1f} s"]
     if result.revision != wanted:
         lines.append(f"main is now {result.revision[:8]}, with the secrets that were generated: git pull")

@@ -46,8 +46,15 @@ class Synced:
 
     revision: str
     ok: bool
-    lines: tuple[str, ...]
-    """What to tell the person, most important first."""
+    lines: tuple[str, ...] = ()
+    """Why it is not ok, most important first."""
+    told: bool = False
+    """Whether these lines were told already, as they happened."""
+
+    @property
+    def news(self) -> tuple[str, ...]:
+        """What is still to be told."""
+        return () if self.told else self.lines
 
 
 def sync(site: Site, wanted: str, say: Say, known: Revision | None = None) -> tuple[Synced, Revision | None]:
@@ -103,7 +110,7 @@ def _apply(site: Site, revision: Revision, say: Say) -> Synced:
     bad = [outcome for outcome in outcomes.values() if not outcome.ok and not is_unavailable(outcome)]
     lines = [f"{each.unit}: {each.action}: {each.reason}" for each in bad]
     records.end(site.database, run, "failed" if bad else "applied", "\n".join(lines), site.clock())
-    return Synced(revision.name, not bad, tuple(lines))
+    return Synced(revision.name, not bad, tuple(lines), told=True)
 
 
 def _apply_units(

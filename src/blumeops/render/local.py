@@ -131,7 +131,7 @@ def _source(source: AppSource) -> unit.Source:
 
 def _routes(checked: CheckedLab) -> Text:
     def upstream(route: Route) -> Text:
-        return ("{file.", parts.UpstreamFile(route.service, route.port), "}")
+        return ("tcp/{file.", parts.UpstreamFile(route.service, route.port), "}")
 
     here = checked.lab.settings.here
     return caddyfile(checked.lab, checked.facts, HERE_DOMAIN, here.https, "tls internal", upstream)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import http.client
+import os
 import socket
 from base64 import b64encode
 
@@ -103,6 +104,30 @@ def test_client_that_goes_away_while_it_sends(forge: Live, client: Client) -> No
     eventually(lambda: forge.pushes)
     assert forge.repository.head() is None
     assert client.push()[0] == 0
+
+
+def test_client_that_goes_away_while_it_reads(forge: Live, client: Client) -> None:
+    """A clone that is left in the middle leaves no process and no open pipe."""
+    (client.folder / "noise").write_bytes(os.urandom(4 << 20))
+    for number in range(3):
+        (client.folder / f"{number}").write_bytes(os.urandom(4 << 20))
+    revision = client.commit("lab.yaml", b"lab: large\n")
+    assert client.push()[0] == 0
+    want = f"want {revision} no-progress\n".encode()
+    body = b"%04x" % (len(want) + 4) + want + b"00000009done\n"
+    head = (
+        "POST /lab.git/git-upload-pack HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Type: application/x-git-upload-pack-request\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    eventually(lambda: not _children())
+    before = psutil.Process().num_fds()
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", forge.port)) as connection:
+            connection.sendall(head.encode() + body)
+            assert b"200 OK" in connection.recv(1000)
+            eventually(lambda: "git" in _children())
+        eventually(lambda: not _children())
+    eventually(lambda: psutil.Process().num_fds() <= before)
 
 
 def _children() -> list[str]:

@@ -20,10 +20,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 
 from . import playbook
-from .network import LOOPBACK, Network, network
+from .network import LOOPBACK, Network, NoNetwork, network
 from .programs import NAMESPACES, bound, cgroup_mount
 from .rootfs import USER, Image, image
 from .seed import know, make_keys, plant
@@ -75,9 +74,7 @@ class TestHost:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End it at once, as if the power were cut: nobody will look at its disk again."""
         self._stack.close()
 
@@ -181,8 +178,11 @@ class TestHost:
                 process.wait()
                 raise NotBooted((folder / "boot.log").read_text())
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
-            self.pid = int(children)
-            running = stack.enter_context(network(process.pid, folder, base.programs))
+            self.pid = int(children or 0)  # none when it has ended already
+            try:
+                running = stack.enter_context(network(process.pid, folder, base.programs))
+            except NoNetwork as error:  # as like as not because there is no host any more
+                raise NotBooted(f"{(folder / 'boot.log').read_text()}{error}") from error
             if not _said_ready(listening, process):
                 raise NotBooted((folder / "boot.log").read_text() + self._journal())
             # systemd goes on telling of every reload, and once nobody reads would wait for ever to be heard.
@@ -194,8 +194,8 @@ class TestHost:
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=10).stdout
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
-        # The kernel ends a PID namespace with its PID 1; unshare waits for that and ends too. While unshare
-        # has not been waited for, the number cannot have gone to another process.
+        # The kernel ends all processes of a PID namespace with its PID 1. unshare waits for that and then ends
+        # at once: while it runs, the number is still that of the host's systemd.
         if self.pid and process.poll() is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)

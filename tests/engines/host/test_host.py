@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from . import machine
 from .fixtures import MARKS, skip_without_means
 from .machine import CommandFailed, TestHost
 from .playbook import PlaybookFailed
@@ -36,6 +37,8 @@ PLAYBOOK = """
         content: |
           [Service]
           DynamicUser=yes
+          StateDirectory=hello
+          Environment=HOME=/var/lib/hello
           ExecStart=/usr/bin/caddy respond --listen :8080 --body "{{ greeting }}"
           [Install]
           WantedBy=multi-user.target
@@ -175,6 +178,17 @@ def test_nothing_is_left_of_a_host_after_an_error() -> None:
     with pytest.raises(CommandFailed):
         fail()
     assert [traces.left() for traces in found] == [[]]
+
+
+def test_a_host_that_does_not_boot_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the boot printed is in the error, be it over before or after the namespaces are there."""
+    skip_without_means()
+    script = tmp_path / "boot.sh"
+    monkeypatch.setattr(machine, "BOOT", script)
+    for text in ("echo no luck >&2", "echo entered; echo no luck >&2"):
+        script.write_text(text)
+        with pytest.raises(machine.NotBooted, match="no luck"):
+            TestHost().__enter__()
 
 
 def test_a_killed_test_run_takes_its_hosts_along() -> None:

@@ -56,6 +56,7 @@ def test_crash_loop_is_told(engine: LocalEngine, state: Path) -> None:
     until(lambda: "no more" in engine.observe()["web"].reason)
     seen = engine.observe()["web"]
     assert (seen.state, seen.reason.rpartition("no more")[2]) == ("failed", ": its key was ***")
+    assert engine_for(state).observe()["web"].reason == seen.reason
     apply(engine, units.web("one"), "restarted")
 
 

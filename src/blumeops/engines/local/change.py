@@ -241,11 +241,12 @@ class Change:
         try:
             self.site.manager.start(new.process)
             why = self._wait(new)
+            if not why:
+                self._switch(new)
         except BlumeError as error:
             why = error.message
         if why:
             return self._back(new, old, f"{why}{self._last(new, mark)}")
-        self._switch(new)
         self._keep(serving=new, reloading=False, refused=None)
         if old:
             if beside:

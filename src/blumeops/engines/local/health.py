@@ -38,6 +38,8 @@ def ask(probe: Probe, timeout: float = 2.0) -> str:
     health = probe.health
     if health is None:
         return ""
+    if health.kind != "command" and health.port not in probe.ports:
+        return f"its health check asks port {health.port}, which it has not"
     try:
         match health.kind:
             case "http":

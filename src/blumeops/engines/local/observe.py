@@ -13,6 +13,7 @@ from blumeops.base.errors import BlumeError
 from blumeops.engines.local import health, instance
 from blumeops.engines.local.manager import Process
 from blumeops.engines.local.record import Instance, Record, digest_of
+from blumeops.engines.local.resolve import references_of
 
 if TYPE_CHECKING:
     from blumeops.engines.local.change import Site
@@ -74,12 +75,21 @@ def _look(site: Site, record: Record, processes: dict[str, Process]) -> Observed
     )
     reason = why or (f"an update was refused: {refusal}" if refusal else "")
     if state == "failed":
-        # Its log may hold anything, a secret too: only values that were read in this process can be masked.
-        reason = site.secrets.mask(health.last_lines(site.folders.log(name, at.slot))) or "it ended by itself"
+        reason = _last_words(site, at) or "it ended by itself"
     return Observed(
         name, state, ("unhealthy" if why else "healthy") if process.pid else "", reason, at.ports, at.process,
         process.pid, digest_of(at.unit), refused, process.since, _drift(site, at),
     )  # fmt: skip
+
+
+def _last_words(site: Site, at: Instance) -> str:
+    """The end of its log without the secrets that it was given; nothing while the store cannot tell them."""
+    try:
+        for reference in references_of(at.unit):
+            site.secrets(reference)
+    except BlumeError:
+        return ""
+    return site.secrets.mask(health.last_lines(site.folders.log(at.unit.unit, at.slot)))
 
 
 def _why_not(site: Site, at: Instance) -> str:

@@ -16,7 +16,7 @@ from blumeops.engines.local.folders import Folders
 from blumeops.engines.local.manager import ProcessSpec
 from blumeops.engines.local.programs.found import Program
 from blumeops.engines.local.record import process_name
-from blumeops.render.local_unit import FolderPart, LocalUnit, PortPart, SecretFilePart, SecretPart, Text
+from blumeops.render.local_unit import FolderPart, LocalUnit, Part, PortPart, SecretFilePart, SecretPart, Text
 
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
@@ -139,9 +139,17 @@ class Resolver:
 
 def shares_of(unit: LocalUnit) -> set[str]:
     """The shares that a unit's texts speak of."""
+    return {part.name for part in _parts(unit) if isinstance(part, FolderPart) and part.folder == "share"}
+
+
+def references_of(unit: LocalUnit) -> set[str]:
+    """The `op://` references whose values the unit's process gets."""
+    return {part.secret for part in _parts(unit) if isinstance(part, SecretPart)} | set(unit.secret_files.values())
+
+
+def _parts(unit: LocalUnit) -> list[Part]:
     texts = [*unit.command, *unit.reload, *unit.env.values(), *unit.files.values()]
-    parts = [part for text in texts for part in text if isinstance(part, FolderPart)]
-    return {part.name for part in parts if part.folder == "share"}
+    return [part for text in texts for part in text]
 
 
 def _relative(unit: LocalUnit, name: str) -> str:

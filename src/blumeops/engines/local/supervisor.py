@@ -22,7 +22,6 @@ import os
 import shlex
 import signal
 import sys
-import threading
 import time
 import xmlrpc.client
 from collections.abc import Iterator
@@ -91,7 +90,6 @@ class Supervisor:
     def __init__(self, folder: Path, sockets: Path) -> None:
         self.folder = folder
         self.socket = sockets / "supervisor.sock"
-        self._changing = threading.Lock()
 
     def ensure_running(self) -> bool:
         """See `ProcessManager`. Raises EngineError `BLU720` when the daemon does not come up."""
@@ -110,7 +108,7 @@ class Supervisor:
     def define(self, spec: ProcessSpec) -> None:
         """See `ProcessManager`."""
         write_whole(self._spec_file(spec.name), json.dumps(self._launch_form(spec)), PRIVATE)
-        with self._changing, self._alone():
+        with self._alone():
             new, known = self._conf(spec, started=False), self._conf_file(spec.name)
             before = known.read_text() if known.exists() else ""
             write_whole(known, new, PRIVATE)
@@ -162,7 +160,7 @@ class Supervisor:
     def remove(self, name: str) -> None:
         """See `ProcessManager`."""
         self.stop(name)
-        with self._changing, self._alone():
+        with self._alone():
             self._conf_file(name).unlink(missing_ok=True)
             self._spec_file(name).unlink(missing_ok=True)
             self._record(name).unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""Hosts, for Ansible: a checked lab becomes `ansible/`, which anybody runs with `ansible-playbook` alone.
+
+ansible.cfg, inventory.yml, a playbook a host and a role a service: what an operator would have written. Nothing in it
+needs BlumeOps, nothing in it is secret: the playbook reads secrets with `op` when it runs. A change of a
+service changes files of its own role only (and the playbook, when what is read or in which order changes).
+"""
+
+from __future__ import annotations
+
+import re
+
+from blumeops.base.errors import Bug
+from blumeops.base.tree import FileTree
+from blumeops.checks.check import CheckedLab
+from blumeops.lab.model import WHAT_RUNS, Lab
+from blumeops.render.ansible.playbook import CONFIG, inventory, playbook
+from blumeops.render.ansible.role import Role
+from blumeops.render.ansible.speak import comment
+
+BECOMES = {
+    "app": "nothing: the role has the service's name",
+    "about": "the unit's description",
+    "version": "the version of the Debian package, unless the source has its own; Homebrew's is what Homebrew has",
+    "kind": "a unit that is kept up (`service`), or a timer of systemd, a calendar interval of launchd (`job`)",
+    "sources": "`deb` by apt, its `masks` masked and its `bin` first on PATH; `brew` by Homebrew; else it must be there",
+    "options": "the text where they are looked up",
+    "ports": "the very number, on 127.0.0.1; on all addresses for an `entry` and for callers on other machines",
+    "needs": "the order of the roles, and After= of the unit",
+    "provides": "a task of the user's role that runs the provider's command, before the user's first start",
+    "command": "ExecStart= of the systemd unit, the program of the launchd agent",
+    "init": "a task with `creates`",
+    "reload": "ExecReload=, and a handler that runs when only files changed",
+    "env": "the file `env` (0600) beside the configuration, for systemd and sh alike",
+    "files": "templates, in /etc/<service> or Homebrew's etc",
+    "secrets": "read with `op read` by the playbook, into the environment or files of mode 0600",
+    "health": "the last task of the role, tried until it works",
+    "metrics": "nothing yet",
+    "logs": "nothing: the journal, or a file in ~/Library/Logs",
+    "state": "folders in /var/lib/<service> or Homebrew's var; never removed",
+    "update": "a restart: the old one stops before the new one starts",
+    "stop": "KillSignal= and TimeoutStopSec=; the agent's shell passes the signal on",
+    "resources": "MemoryMax=; macOS has no such limit",
+}
+
+_AT = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+
+
+def render(checked: CheckedLab) -> FileTree:
+    """The folder `ansible/` of a lab."""
+    lab, facts = checked.lab, checked.facts
+    files = {
+        "ansible.cfg": f"# {comment('lab.yaml', 'all hosts')}\n{CONFIG}",
+        "inventory.yml": inventory(lab.settings.hosts),
+    }
+    for host, entry in lab.settings.hosts.items():
+        roles = [
+            Role(checked, service, _time(lab))
+            for service in facts.services.values()
+            if service.service.host == host and service.app.command
+        ]
+        made = [role.name for role in roles]
+        left = {
+            name: _reason(lab, name) for name, service in lab.services.items() if service.host == host and name not in made
+        }
+        for role in roles:
+            files |= {f"roles/{role.name}/{path}": text for path, text in role.files().items()}
+        if made or left:
+            secrets = {reference for role in roles for reference in role.secrets}
+            files[f"{host}.yml"] = playbook(host, entry.os, made, secrets, left)
+    return FileTree({f"ansible/{path}": text.encode() for path, text in files.items()})
+
+
+def _reason(lab: Lab, name: str) -> str:
+    service = lab.services[name]
+    way = next((way for way in WHAT_RUNS if getattr(service, way) is not None), "app")
+    return "its app has no command" if way == "app" else f"a service with `{way}:`"
+
+
+def _time(lab: Lab) -> tuple[int, int]:
+    """When jobs run: with the backups."""
+    at = lab.settings.backup.at if lab.settings.backup else "02:00"
+    if not (match := _AT.fullmatch(at)):
+        raise Bug("BLU992", "backup.at", f"is no time of day: {at!r}", "write it as 02:00")
+    return int(match[1]), int(match[2])

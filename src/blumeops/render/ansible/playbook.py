@@ -1,0 +1,65 @@
+"""What stands around the roles: ansible.cfg, the inventory, and one playbook a host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from blumeops.lab.model import Host
+from blumeops.render.ansible import yaml
+from blumeops.render.ansible.speak import SECRETS, comment
+from blumeops.render.ansible.words import in_variable
+
+CONFIG = """\
+[defaults]
+inventory = inventory.yml
+roles_path = roles
+
+[ssh_connection]
+# Also lets a task become an unprivileged user without files that others can read.
+pipelining = True
+"""
+
+
+def inventory(hosts: Mapping[str, Host]) -> str:
+    """Every host by name, in a group of its system."""
+    groups: dict[str, Any] = {}
+    for name, host in hosts.items():
+        reached = {"ansible_host": host.address} if host.address else None
+        groups.setdefault(host.os, {"hosts": {}})["hosts"][name] = reached
+    return f"# {comment('lab.yaml', 'its hosts')}\n---\n" + yaml.mapping({"all": {"children": groups}})
+
+
+def playbook(host: str, system: str, roles: Sequence[str], secrets: Iterable[str], left: Mapping[str, str]) -> str:
+    """The playbook of a host: its services in the order in which they start, each by its tag too.
+
+    `left`: services that are not rendered, and why.
+    """
+    header = f"# {comment('lab.yaml', f'host {host}')}\n"
+    header += "".join(f"# Not rendered yet: {name} ({why}).\n" for name, why in left.items())
+    references = sorted(secrets)
+    play: dict[str, Any] = {
+        "name": f"Set up {host}", "hosts": host, "become": system != "macos", "gather_facts": True,
+        "gather_subset": ["min"],
+    }  # fmt: skip
+    if references:
+        play["vars"] = {SECRETS: "{{ dict(op_read.results | map(attribute='item') | zip(op_read.results | map(attribute='stdout'))) }}"}
+        play["pre_tasks"] = [
+            {
+                "name": "Read the secrets, once, where ansible-playbook runs",
+                "ansible.builtin.command": {
+                    "argv": ["op", "read", "--no-newline", "{{ item }}"], "expand_argument_vars": False,
+                    "strip_empty_ends": False,
+                },
+                "loop": [in_variable((reference,)) for reference in references],
+                "delegate_to": "localhost",
+                "become": False,
+                "register": "op_read",
+                "changed_when": False,
+                "check_mode": False,
+                "no_log": True,
+                "tags": ["always"],
+            }
+        ]  # fmt: skip
+    play["roles"] = [{"role": role, "tags": [role]} for role in roles]
+    return header + "---\n" + yaml.listing([play])

@@ -1,0 +1,34 @@
+"""The Caddyfile of a proxy on a host: which certificates, and where each route's service is from there."""
+
+from __future__ import annotations
+
+from blumeops.checks.check import CheckedLab
+from blumeops.facts.derive import Route
+from blumeops.facts.parts import Text
+from blumeops.render.ansible.speak import Speaker, ports
+from blumeops.render.caddy import caddyfile
+
+TOKEN = "DNS_TOKEN"  # noqa: S105 - the variable's name
+"""The environment variable of the proxy that holds the token of the DNS provider."""
+
+
+def routes(checked: CheckedLab, say: Speaker) -> Text:
+    """The routes as the service that `say` speaks for serves them."""
+    network = checked.lab.settings.network
+    domain = network.domain
+    # The plugin for the provider is not in Caddy's own builds: https://caddyserver.com/docs/modules/
+    certificates = (
+        f"tls {{\n\t\tdns {network.dns.provider} {{env.{TOKEN}}}\n\t}}" if network.dns else "tls internal"
+    )
+
+    def upstream(route: Route) -> Text | None:
+        if domain is None:
+            return None
+        service = checked.facts.services[route.service]
+        host = say.host_of(route.service)
+        if service.service.host is None:
+            return (f"https://{host} {{\n\t\theader_up Host {{upstream_hostport}}\n\t}}",)
+        return (f"{host}:{ports(service)[route.port].port}",)
+
+    number = next((port.port for port in ports(say.service).values() if port.entry), 443)
+    return caddyfile(checked.lab, checked.facts, domain or "", number, certificates, upstream)

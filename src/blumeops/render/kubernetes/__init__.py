@@ -1,0 +1,164 @@
+"""Kubernetes and Argo CD: a checked lab becomes the manifests of everything that is placed in a cluster.
+
+    argocd/apps.yaml                  the one Application to apply by hand; it makes the others
+    argocd/apps/<service>.yaml        one Application a service, in waves
+    argocd/manifests/<service>/       plain YAML: `kubectl kustomize`, `kubectl apply -k` and a reader get the same
+    argocd/README.md                  how to use the files without us, and what is not in them
+
+Nothing here knows an app by itself, but for the parts of a cluster that decide how others run: Argo CD,
+CloudNativePG, External Secrets with 1Password Connect, Tailscale's operator. Each file says from which
+file of the lab it is derived, and a change of one service changes only that service's files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from blumeops.base.tree import FileTree
+from blumeops.checks.check import CheckedLab
+from blumeops.facts.derive import ServiceFacts
+from blumeops.lab.model import WHAT_RUNS
+from blumeops.render.kubernetes import argocd, secrets
+from blumeops.render.kubernetes.databases import database_file, provider_files
+from blumeops.render.kubernetes.manifest import Manifest, dump
+from blumeops.render.kubernetes.places import by_operator, in_cluster, source_of
+from blumeops.render.kubernetes.words import references
+from blumeops.render.kubernetes.workloads import Files, has_ingress, workload_files
+
+BECOMES = {
+    "app": "the label `app.kubernetes.io/name`",
+    "about": "nothing: no object has a place for it",
+    "version": "the image's tag, the chart's version",
+    "kind": "a Deployment or StatefulSet (`service`), a CronJob at the time of backups (`job`), a chart (`platform`)",
+    "sources": "the image; where there is none, the chart as an Argo CD Application",
+    "options": "the text where they are looked up",
+    "ports": "ports of the container and of a ClusterIP Service; a LoadBalancer for an `entry`",
+    "needs": "the Application's sync wave",
+    "provides": "with CloudNativePG a Cluster, and a DatabaseRole and Database a user; else a Job a user at each sync",
+    "command": "the container's `command`; the image's own when there is none",
+    "init": "an init container that runs it with the image's shell when the path is not there",
+    "reload": "nothing: pods start anew, since the ConfigMap's name has a digest of its content",
+    "env": "`env`; what has a secret in it comes from the Secret",
+    "files": "a ConfigMap, each file mounted at its path; in the Secret when a secret is in it",
+    "secrets": "an ExternalSecret, and files below /run/secrets/<service>",
+    "health": "startup, readiness and liveness probes",
+    "metrics": "the annotations `prometheus.io/*` of the pod",
+    "logs": "nothing: the format is the collector's to know",
+    "state": "a StatefulSet with a claim a folder, kept when the service is deleted",
+    "update": "Recreate, or RollingUpdate with none unavailable; with folders always the old pod first",
+    "stop": "the grace period; a signal other than TERM is sent by a preStop hook",
+    "resources": "memory: request and limit",
+}
+
+
+def render(checked: CheckedLab, repository: str = "") -> FileTree:
+    """The files of all clusters. `repository`: from where Argo CD pulls them; else the lab's forge is asked."""
+    repository = repository or argocd.repository_of(checked)
+    files: dict[str, bytes] = {}
+    missing: list[str] = []
+    for name in sorted(checked.lab.services):
+        if checked.lab.services[name].cluster is None:
+            continue
+        reason = _hindrance(checked, name)
+        if reason:
+            missing.append(f"{name}: {reason}")
+            continue
+        service = checked.facts.services[name]
+        application, manifests = _service(checked, service, repository)
+        header = _header(checked, name)
+        files[f"{argocd.APPS}/{name}.yaml"] = dump(header, [application])
+        if manifests:
+            kustomization = {
+                "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
+                "resources": sorted(manifests),
+            }  # fmt: skip
+            for file, objects in {**manifests, "kustomization.yaml": [kustomization]}.items():
+                files[f"{argocd.MANIFESTS}/{name}/{file}"] = dump(header, objects)
+        missing += [f"{name}: {left}" for left in _left(checked, service, manifests)]
+    if files:
+        files["argocd/apps.yaml"] = dump("Derived from lab.yaml: change it there", [argocd.root(checked, repository)])
+        files["argocd/README.md"] = _readme(checked, missing).encode()
+    return FileTree(files)
+
+
+def _service(checked: CheckedLab, service: ServiceFacts, repository: str) -> tuple[Manifest, Files]:
+    """The Application of a service, and the files of its folder."""
+    chart = source_of(service.app, "chart")
+    if source_of(service.app, "container") is None and chart is not None:
+        files: Files = {}
+        if service.app.app == "onepassword-connect":
+            files = {"clustersecretstore.yaml": [secrets.store(checked, service)]}
+        return argocd.chart_application(checked, service, chart, repository, bool(files)), files
+    files = provider_files(checked, service) if by_operator(checked, service) else workload_files(checked, service)
+    own = database_file(checked, service)
+    if own and _same_cluster(checked, service):
+        files["database.yaml"] = own
+    for user in checked.facts.services.values():
+        if user.database and user.database.provider == service.name and not _same_cluster(checked, user):
+            files[f"database-{user.name}.yaml"] = database_file(checked, user)
+    return argocd.application(checked, service, repository), files
+
+
+def _same_cluster(checked: CheckedLab, user: ServiceFacts) -> bool:
+    """Whether a user's objects for its database go where its own do."""
+    assert user.database is not None
+    return checked.lab.services[user.database.provider].cluster == user.service.cluster
+
+
+def _hindrance(checked: CheckedLab, name: str) -> str:
+    """Why a service has no files; empty when it has."""
+    service = checked.facts.services.get(name)
+    described = checked.lab.services[name]
+    ways = [way for way in WHAT_RUNS if way not in ("app", "image") and getattr(described, way) is not None]
+    if ways or service is None:
+        return f"`{ways[0] if ways else 'app'}:` is not rendered yet"
+    if source_of(service.app, "container", "chart") is None:
+        return "its app names neither an image nor a chart"
+    wiring = service.wiring
+    commands = (*wiring.command, *wiring.init_command, wiring.init_creates, *wiring.health_command)
+    if references(commands):
+        return "a secret stands in a command, where everybody on the node could read it"
+    for share in described.mounts.values():
+        host, _, folder = share.partition("/")
+        if "nfs" not in checked.lab.settings.hosts[host].shares[folder].by:
+            return f"{share} is not offered by NFS, the only way by which pods mount shares"
+    return ""
+
+
+def _left(checked: CheckedLab, service: ServiceFacts, manifests: Files) -> Iterable[str]:
+    """What the files of a service need that the lab does not have in its cluster, or that nobody renders."""
+    cluster = service.service.cluster
+    if source_of(service.app, "container") is None:
+        yield "its chart's values are the chart's own, but for what stands in the service's `kubernetes:` block"
+        if service.app.secrets:
+            yield f"the Secrets that its chart reads ({', '.join(service.app.secrets)}) must be there before it"
+    kinds = {manifest["kind"] for objects in manifests.values() for manifest in objects}
+    if "ExternalSecret" in kinds and in_cluster(checked, cluster, "external-secrets") is None:
+        yield f"External Secrets, with a ClusterSecretStore `{secrets.STORE}`, makes its Secrets"
+    if has_ingress(checked, service) and "Ingress" in kinds and in_cluster(checked, cluster, "tailscale-operator") is None:
+        yield "Tailscale's operator gives its Ingress a name"
+
+
+def _header(checked: CheckedLab, name: str) -> str:
+    """A file's name may hold whatever a file system takes: what could end the comment is not repeated."""
+    file = "".join(char if char.isprintable() else "?" for char in checked.lab.service_files[name])
+    return f"Derived from {file}, service {name}: change it there"
+
+
+def _readme(checked: CheckedLab, missing: list[str]) -> str:
+    namespace = argocd.namespace_of_argocd(checked)
+    listed = "\n".join(f"- {line}" for line in missing) or "Nothing is missing."
+    return f"""\
+<!-- Derived from lab.yaml: change it there -->
+# The clusters of {checked.lab.settings.lab}
+
+With Argo CD, once: `kubectl apply -n {namespace} -f argocd/apps.yaml`. Without it, for each service in the order of
+the waves in `argocd/apps/`: `kubectl create namespace SERVICE`, then
+`kubectl apply --server-side -k argocd/manifests/SERVICE`.
+
+Each service has a namespace of its own name. Objects for its database live in the provider's.
+
+## Not in these files
+
+{listed}
+"""

@@ -1,0 +1,144 @@
+"""Applications: Argo CD applies each service's folder by itself, in waves, and an Application of its own all of them.
+
+A wave says how many services stand before one in the order of starting: a change of one service leaves the others'
+numbers alone. Argo CD waits for a wave only where its settings assess the health of Applications; elsewhere a
+service that comes too early is tried again until what it needs is there.
+"""
+
+from __future__ import annotations
+
+from blumeops.checks.check import CheckedLab
+from blumeops.facts.derive import ServiceFacts
+from blumeops.lab.app import AppSource
+from blumeops.render.kubernetes.manifest import Manifest
+from blumeops.render.kubernetes.places import address, in_cluster, metadata, version_of
+from blumeops.render.kubernetes.workloads import own_words
+
+APPS, MANIFESTS = "argocd/apps", "argocd/manifests"
+SERVER = "https://kubernetes.default.svc"
+"""The cluster in which Argo CD itself runs. Another one has to be made known to it by its name."""
+NO_REPOSITORY = "https://forge.invalid"
+"""Stands where nobody said from where Argo CD pulls."""
+
+
+def repository_of(checked: CheckedLab) -> str:
+    """The lab's repository in the forge that the lab names: repository and owner are called as the lab is."""
+    lab, forge = checked.lab.settings.lab, checked.lab.settings.gitops.forge
+    server = NO_REPOSITORY
+    if forge and forge in checked.facts.services:
+        found = checked.facts.services[forge]
+        server = found.machine_url
+        if not server or found.service.cluster:
+            host, port = address(checked, forge, "http", _home(checked))
+            server = f"http://{host}:{port}"
+    return f"{server}/{lab}/{lab}.git"
+
+
+def root(checked: CheckedLab, repository: str) -> Manifest:
+    """The Application of Applications: the only one that somebody has to apply by hand."""
+    lab = checked.lab.settings.lab
+    spec = _spec(checked, _folder(checked, repository, APPS), SERVER, namespace_of_argocd(checked))
+    about = {"name": "apps", "labels": {"app.kubernetes.io/part-of": lab}}
+    return _application(checked, about, spec)
+
+
+def application(checked: CheckedLab, service: ServiceFacts, repository: str) -> Manifest:
+    """The Application of a service whose app has an image: its folder."""
+    source = _folder(checked, repository, f"{MANIFESTS}/{service.name}")
+    # What a service's own words say of its pods, nobody has held against the standard.
+    enforced = "baseline" if service.service.kubernetes else "restricted"
+    labels = {
+        "pod-security.kubernetes.io/enforce": enforced,
+        "pod-security.kubernetes.io/warn": "restricted",
+    }
+    return _of_service(checked, service, source, {"managedNamespaceMetadata": {"labels": labels}})
+
+
+def chart_application(
+    checked: CheckedLab, service: ServiceFacts, chart: AppSource, repository: str, beside: bool
+) -> Manifest:
+    """The Application of a service whose app has a chart, and of its folder when there is something `beside` it."""
+    source: Manifest = {
+        "name": "chart",
+        "repoURL": (chart.repository or "").removeprefix("oci://"),
+        "chart": chart.chart,
+        "targetRevision": version_of(service, chart),
+        "helm": {"releaseName": service.name},
+    }
+    folder = {"name": "manifests", **_folder(checked, repository, f"{MANIFESTS}/{service.name}")}
+    return own_words(service, _of_service(checked, service, [source, folder] if beside else [source], {}))
+
+
+def namespace_of_argocd(checked: CheckedLab) -> str:
+    """Where Applications live."""
+    found = next((s for s in checked.facts.services.values() if s.app.app == "argocd"), None)
+    return found.name if found else "argocd"
+
+
+def wave(checked: CheckedLab, service: ServiceFacts) -> int:
+    """The parts of the cluster first, then each service after those that it needs."""
+    if service.app.kind == "platform":
+        return 0
+    services = checked.facts.services
+    before = [services[need] for need in service.needs if need in services and services[need].service.cluster]
+    return 1 + max((wave(checked, other) for other in before), default=0)
+
+
+def _of_service(checked: CheckedLab, service: ServiceFacts, source: Manifest | list[Manifest], sync: Manifest) -> Manifest:
+    cluster = service.service.cluster
+    destination = SERVER if cluster == _home(checked) else ""
+    spec = _spec(checked, source, destination, service.name, sync)
+    if not destination:
+        spec["destination"] = {"name": cluster, "namespace": service.name}
+    about = {
+        "name": service.name,
+        "labels": metadata(checked, service)["labels"],
+        "annotations": {"argocd.argoproj.io/sync-wave": str(wave(checked, service))},
+    }
+    return _application(checked, about, spec)
+
+
+def _application(checked: CheckedLab, about: Manifest, spec: Manifest) -> Manifest:
+    # What the API server fills in is no difference.
+    annotations = {**about.get("annotations", {}), "argocd.argoproj.io/compare-options": "ServerSideDiff=true"}
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Application",
+        "metadata": {
+            "name": about["name"],
+            "namespace": namespace_of_argocd(checked),
+            "labels": about["labels"],
+            "annotations": annotations,
+            "finalizers": ["resources-finalizer.argocd.argoproj.io"],
+        },
+        "spec": spec,
+    }
+
+
+def _spec(
+    checked: CheckedLab, source: Manifest | list[Manifest], server: str, namespace: str, sync: Manifest | None = None
+) -> Manifest:
+    return {
+        "project": "default",
+        **({"sources": source} if isinstance(source, list) else {"source": source}),
+        "destination": {"server": server, "namespace": namespace},
+        "syncPolicy": {
+            "automated": {"prune": True, "selfHeal": True},
+            **(sync or {}),
+            "syncOptions": [
+                "CreateNamespace=true", "ServerSideApply=true", "PruneLast=true", "SkipDryRunOnMissingResource=true",
+            ],
+            "retry": {"limit": -1, "backoff": {"duration": "5s", "factor": 2, "maxDuration": "3m"}},
+        },
+    }  # fmt: skip
+
+
+def _folder(checked: CheckedLab, repository: str, path: str) -> Manifest:
+    return {"repoURL": repository, "targetRevision": checked.lab.settings.gitops.branch, "path": path}
+
+
+def _home(checked: CheckedLab) -> str | None:
+    """The cluster in which Argo CD runs: where its service is, else the only or first one."""
+    found = next((s for s in checked.facts.services.values() if s.app.app == "argocd"), None)
+    clusters = checked.lab.settings.clusters
+    return found.service.cluster if found else next(iter(clusters), None)

@@ -1,0 +1,159 @@
+"""Databases: who makes each user's role and database in the provider that it names.
+
+With CloudNativePG in the cluster, its own objects say so; without, the provider is a service like any other and a
+Job runs the command by which the app makes what a user needs. Either way a user's objects stand in the user's own
+files, and live in the provider's namespace: the superuser's password never leaves that.
+"""
+
+from __future__ import annotations
+
+from blumeops.checks.check import CheckedLab
+from blumeops.facts.derive import ServiceFacts
+from blumeops.facts.wiring import DatabaseUse
+from blumeops.render.kubernetes.manifest import Manifest, digest
+from blumeops.render.kubernetes.places import by_operator, metadata
+from blumeops.render.kubernetes.pods import command, confined, image, resources, user
+from blumeops.render.kubernetes.secrets import external_secret, secret
+from blumeops.render.kubernetes.words import Words, references
+from blumeops.render.kubernetes.workloads import KEPT, STORAGE, Files, own_words, to_pods
+
+IMAGE = "ghcr.io/cloudnative-pg/postgresql"
+SCRIPT = "/grant"
+
+
+def provider_files(checked: CheckedLab, service: ServiceFacts) -> Files:
+    """The files of a PostgreSQL that CloudNativePG runs."""
+    files: Files = {"cluster.yaml": [_cluster(checked, service)]}
+    primary = {"cnpg.io/cluster": service.name, "cnpg.io/instanceRole": "primary"}
+    reached = to_pods(checked, service, primary)
+    # The operator makes the Services that other services use; this one is for people.
+    return files | ({"service.yaml": [reached]} if "annotations" in reached["metadata"] else {})
+
+
+def database_file(checked: CheckedLab, service: ServiceFacts) -> list[Manifest]:
+    """What makes the database of a user whose provider is in a cluster; nothing for others."""
+    use = service.database
+    provider = checked.facts.services.get(use.provider) if use else None
+    if use is None or provider is None or not provider.service.cluster:
+        return []
+    if by_operator(checked, provider):
+        return _declared(checked, service, provider, use)
+    return _granted(checked, service, provider)
+
+
+def _cluster(checked: CheckedLab, service: ServiceFacts) -> Manifest:
+    """One instance: a home has one node. What the operator would fill in is said where it decides something."""
+    return own_words(service, {
+        "apiVersion": "postgresql.cnpg.io/v1",
+        "kind": "Cluster",
+        "metadata": {**metadata(checked, service), "annotations": KEPT},
+        "spec": {
+            "instances": 1,
+            "imageName": f"{IMAGE}:{service.version}",
+            "primaryUpdateStrategy": "unsupervised",
+            "primaryUpdateMethod": "restart",
+            "enableSuperuserAccess": False,
+            "enablePDB": False,
+            "bootstrap": {
+                "initdb": {
+                    "database": "app", "owner": "app", "encoding": "UTF8",
+                    "localeCollate": "C.UTF-8", "localeCType": "C.UTF-8",
+                },
+            },
+            "storage": {"size": STORAGE, "resizeInUseVolumes": True},
+            **resources(service),
+        },
+    })  # fmt: skip
+
+
+def _declared(
+    checked: CheckedLab, service: ServiceFacts, provider: ServiceFacts, use: DatabaseUse
+) -> list[Manifest]:
+    """Role and database as objects of the operator; both outlive their objects."""
+    at = provider.name
+    keys = {"username": (use.user,), "password": secret(use.password)}
+    password = external_secret(
+        checked, service, keys, Words(checked, provider), f"{service.name}-role", at,
+        kind="kubernetes.io/basic-auth", labels={"cnpg.io/reload": "true"},
+    )  # fmt: skip
+    role: Manifest = {
+        "cluster": {"name": at},
+        "name": use.user,
+        "ensure": "present",
+        "login": True,
+        "inherit": True,
+        "connectionLimit": -1,
+        "passwordSecret": {"name": password["metadata"]["name"]},
+        "databaseRoleReclaimPolicy": "retain",
+    }
+    database = {
+        "cluster": {"name": at},
+        "name": use.name,
+        "owner": use.user,
+        "ensure": "present",
+        "databaseReclaimPolicy": "retain",
+    }
+    made = [("DatabaseRole", role), ("Database", database)]
+    return [password, *(
+        {
+            "apiVersion": "postgresql.cnpg.io/v1", "kind": kind,
+            "metadata": metadata(checked, service, service.name, at), "spec": spec,
+        }
+        for kind, spec in made
+    )]  # fmt: skip
+
+
+def _granted(checked: CheckedLab, service: ServiceFacts, provider: ServiceFacts) -> list[Manifest]:
+    """The provider's own command in a Job: run at each sync, before the user's pods; it is safe to repeat."""
+    at, wiring, words = provider.name, service.wiring, Words(checked, provider)
+    private = {name: text for name, text in wiring.grant_env.items() if references([text])}
+    first: list[Manifest] = []
+    password = external_secret(checked, service, private, words, f"{service.name}-database", at)
+    secret_name = password["metadata"]["name"]
+    env = [
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": secret_name, "key": name}}}
+        if name in private
+        else {"name": name, "value": words.argument(text)}
+        for name, text in wiring.grant_env.items()
+    ]
+    run = command(provider, words, wiring.grant_command)
+    mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - a pod's own
+    volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}]
+    if private:
+        first.append(_in_wave(password, -2))
+    if wiring.grant_stdin:
+        data = {"stdin": wiring.grant_stdin}
+        name = f"{service.name}-database-{digest(data)}"
+        about = metadata(checked, service, name, at)
+        script = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": data, "immutable": True}
+        first.append(_in_wave(script, -2))
+        run = ["sh", "-c", 'exec "$@" < "$0"', f"{SCRIPT}/stdin", *run]
+        mounts.append({"name": "script", "mountPath": SCRIPT})
+        volumes.append({"name": "script", "configMap": {"name": name}})
+    container = {
+        "name": "grant", "image": image(provider), "command": run, "env": env, **resources(provider),
+        "securityContext": confined(), "volumeMounts": mounts,
+    }  # fmt: skip
+    template = {
+        "metadata": {"labels": metadata(checked, service)["labels"]},
+        "spec": {
+            "restartPolicy": "OnFailure", "automountServiceAccountToken": False, "enableServiceLinks": False,
+            "securityContext": user(provider), "containers": [container], "volumes": volumes,
+        },
+    }  # fmt: skip
+    spec = {"backoffLimit": 10, "ttlSecondsAfterFinished": 3600, "template": template}
+    job: Manifest = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        # A name of at most 63: the longest that a service may have, and this.
+        "metadata": metadata(checked, service, f"{service.name}-{digest(spec)}", at),
+        "spec": spec,
+    }
+    return [*first, _in_wave(job, -1, {
+        "argocd.argoproj.io/hook": "Sync", "argocd.argoproj.io/hook-delete-policy": "BeforeHookCreation",
+    })]  # fmt: skip
+
+
+def _in_wave(manifest: Manifest, wave: int, more: dict[str, str] | None = None) -> Manifest:
+    annotations = {**(more or {}), "argocd.argoproj.io/sync-wave": str(wave)}
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}

@@ -1,0 +1,211 @@
+"""labs/first from nothing: up, a change, mistakes, a broken update, a killed controller, down. In this order."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.site import Clone, Site, running_below
+
+pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("e2e")]
+
+
+@pytest.fixture(scope="module")
+def clone(site: Site, place: Path) -> Clone:
+    """A clone that every test pushes from, one after another."""
+    return site.clone(place / "clone")
+
+
+def eventually(true: Callable[[], bool], seconds: float = 20) -> bool:
+    """Whether it gets true in time."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_up_ends_with_a_table_of_what_runs_where(site: Site) -> None:
+    """`up` in an empty home exits with 0 and names each service, its state and its address."""
+    done = site.run("up")
+    for word in ("caddy", "postgresql", "miniflux", "healthy", f"https://feed.ops.localhost:{site.https}", "settled"):
+        assert word in done.stdout
+    assert "git clone" in done.stdout
+
+
+def test_curl_shows_miniflux(site: Site) -> None:
+    """The name is served through Caddy with a certificate of the site's own root."""
+    assert "Miniflux" in site.curl("/").stdout
+    assert site.serves()
+
+
+def test_the_generated_password_opens_miniflux(site: Site) -> None:
+    """`op read` gives the password that was generated, and Miniflux takes it."""
+    password = site.run("op", "read", "op://first/miniflux/admin-password").stdout.strip()
+    me = json.loads(site.curl("/v1/me", "--user", f"admin:{password}").stdout)
+    assert me["username"] == "admin"
+
+
+def test_status_as_json(site: Site) -> None:
+    """The object has the fields that are promised, and the site has settled."""
+    status = site.json("status")
+    assert status["version"] == 1
+    assert status["site"] == "here"
+    assert status["settled"] is True
+    assert status["revision"] == status["wanted_revision"]
+    wanted = {"id", "kind", "place", "state", "health", "reason", "revision", "since", "url"}
+    assert all(set(unit) >= wanted for unit in status["units"])
+    assert {unit["state"] for unit in status["units"]} == {"running"}
+
+
+def test_a_second_up_changes_nothing(site: Site) -> None:
+    """`up` on a lab that is up keeps every process."""
+    before = site.process("miniflux").pid
+    site.run("up")
+    assert site.process("miniflux").pid == before
+
+
+def test_plan_shows_what_a_change_would_do(site: Site, clone: Clone) -> None:
+    """Before the push, `plan` says the change in words and as a diff, and exits with 3 when asked to."""
+    (clone.path / "services/services.yaml").write_text(
+        (clone.path / "services/services.yaml").read_text().replace("polling: 60m", "polling: 45m")
+    )
+    here = Site(clone.path, site.state, site.https, site.forge)
+    plan = here.json("plan", "--exit-code", code=3)
+    assert [change["unit"] for change in plan["changes"]] == ["miniflux"]
+    assert "POLLING_FREQUENCY: 60 → 45" in plan["changes"][0]["effects"]
+    assert "-env POLLING_FREQUENCY: 60" in plan["changes"][0]["diff"]
+    clone.git("checkout", "-q", "--", ".")
+
+
+def test_a_push_changes_what_runs(site: Site, clone: Clone) -> None:
+    """The push prints the plan and the result, and the change is in the running program's environment."""
+    clone.change("polling: 60m", "polling: 30m", "Poll twice an hour")
+    printed = clone.push()
+    assert "POLLING_FREQUENCY: 60 → 30" in printed
+    assert "remote: applied" in printed
+    assert site.process("miniflux").environ()["POLLING_FREQUENCY"] == "30"
+    assert site.serves()
+    newest = site.json("history")["history"][0]
+    assert newest["outcome"] == "applied"
+    assert newest["revision"] == clone.git("rev-parse", "HEAD").strip()
+    assert [step["unit"] for step in newest["steps"]] == ["miniflux"]
+
+
+def test_a_push_with_three_mistakes_is_refused_with_three_findings(site: Site, clone: Clone) -> None:
+    """All mistakes are told at once, each at its line; main stays and the lab runs on."""
+    before = clone.git("rev-parse", "origin/main").strip()
+    text = (clone.path / "services/services.yaml").read_text()
+    text = text.replace("  database: postgresql", "  database: postgres").replace("polling: 30m", "poling: 30m")
+    (clone.path / "services/services.yaml").write_text(text + "grafana: {cluster: nowhere}\n")
+    clone.git("commit", "-qam", "Three mistakes")
+    printed = clone.push(code=1)
+    lines = {number for number, line in enumerate(text.splitlines(), 1) if "postgres " in line or "poling" in line}
+    for number in (*lines, len(text.splitlines()) + 1):
+        assert f"services/services.yaml:{number}:" in printed
+    assert "BLU113" in printed
+    assert "BLU122" in printed
+    assert "BLU111" in printed
+    assert "refused: 3 errors" in printed
+    assert clone.git("ls-remote", "origin", "refs/heads/main").split()[0] == before
+    assert site.serves()
+    clone.git("reset", "-q", "--hard", "origin/main")
+
+
+def test_a_push_that_breaks_the_health_check_leaves_the_old_version(site: Site, clone: Clone) -> None:
+    """An update that does not get healthy is taken back; a revert settles it."""
+    clone.change("  database: postgresql", "  env: {LISTEN_ADDR: nonsense}\n  database: postgresql", "Break it")
+    printed = clone.push()
+    assert "rolled back" in printed
+    assert "missing port in address" in printed
+    assert site.serves()
+    assert site.process("miniflux").environ()["LISTEN_ADDR"].startswith("127.0.0.1:")
+    status = site.json("status", code=1)
+    assert status["settled"] is False
+    assert "miniflux" in status["problem"]
+    clone.git("revert", "--no-edit", "HEAD")
+    assert "applied" in clone.push()
+    assert site.json("status")["settled"] is True
+
+
+def test_a_killed_controller_changes_nothing_for_the_services(site: Site, clone: Clone) -> None:
+    """SIGKILL of the controller: services serve on, it comes back by itself, and pushes work again."""
+    pids = {name: site.process(name).pid for name in ("miniflux", "caddy", "postgres")}
+    killed = site.controller()
+    assert killed is not None
+    killed.kill()
+    assert site.serves()
+    assert eventually(lambda: site.controller() not in (None, killed) and _answers(site))
+    clone.change("polling: 30m", "polling: 20m", "Poll three times an hour")
+    assert "applied" in clone.push()
+    assert site.process("miniflux").environ()["POLLING_FREQUENCY"] == "20"
+    assert {name: site.process(name).pid for name in ("caddy", "postgres")} == {
+        name: pid for name, pid in pids.items() if name != "miniflux"
+    }
+
+
+def test_a_killed_service_comes_back(site: Site) -> None:
+    """SIGKILL of a service: it is started again, without anybody's help."""
+    old = site.process("miniflux")
+    old.kill()
+    assert eventually(lambda: site.serves() and site.process("miniflux").pid != old.pid)
+
+
+def test_a_file_changed_by_hand_is_put_back(site: Site) -> None:
+    """Drift is seen within 30 s and mended."""
+    (file,) = (site.state / "units/caddy").glob("*/config/Caddyfile")
+    before = file.read_text()
+    file.write_text(before + "# by hand\n")
+    assert eventually(lambda: file.read_text() == before, seconds=30)
+
+
+def test_no_secret_is_anywhere_but_where_it_is_needed(site: Site) -> None:
+    """Generated values are in no Git object, log, database, unit or argument; the SOPS file holds ciphertext."""
+    references = [f"op://first/{item}" for item in ("miniflux/admin-password", "miniflux/database-password")]
+    references.append("op://first/postgresql/superuser-password")
+    values = [site.run("op", "read", each).stdout.strip().encode() for each in references]
+    repository = site.state / "forge/first.git"
+    objects = subprocess.run(
+        ["git", f"--git-dir={repository}", "cat-file", "--batch-all-objects", "--batch"], capture_output=True, check=True
+    )
+    arguments = " ".join(" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])).encode()
+    for value in values:
+        assert len(value) >= 24
+        assert value not in objects.stdout
+        assert value not in arguments
+    private = [site.state / "data/postgresql", site.state / "manager"]
+    for path in site.state.rglob("*"):
+        if not path.is_file() or any(value in path.read_bytes() for value in values) is False:
+            continue
+        assert path.stat().st_mode & 0o077 == 0, f"{path} can be read by others"
+        assert any(path.is_relative_to(each) for each in private) or "secrets" in path.parts, path
+
+
+def test_logs_shows_what_a_service_printed(site: Site) -> None:
+    """The last lines of the service's log."""
+    assert "Miniflux" in site.run("logs", "miniflux", "-n", "200").stdout or site.run("logs", "miniflux").stdout
+    assert "listen" in site.run("logs", "postgresql", "-n", "500").stdout
+
+
+def test_down_leaves_no_process_and_up_brings_all_back(site: Site) -> None:
+    """After `down` nothing runs; a second `up` needs neither downloads nor new secrets."""
+    password = site.run("op", "read", "op://first/miniflux/admin-password").stdout
+    site.run("down")
+    assert running_below(site.state) == []
+    assert {unit["state"] for unit in site.units().values()} == {"stopped"}
+    site.run("up")
+    assert site.serves()
+    assert site.run("op", "read", "op://first/miniflux/admin-password").stdout == password
+    site.run("down")
+    assert running_below(site.state) == []
+
+
+def _answers(site: Site) -> bool:
+    return site.run("status", code=None).returncode == 0
