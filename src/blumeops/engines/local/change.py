@@ -21,6 +21,7 @@ from blumeops.engines.local import health, helpers, instance, ports
 from blumeops.engines.local.folders import Folders, check_reachable
 from blumeops.engines.local.manager import Process, ProcessManager
 from blumeops.engines.local.programs import Program, Programs
+from blumeops.engines.local.programs.found import copied
 from blumeops.engines.local.record import SLOTS, Instance, Record, Records, Refusal, digest_of, process_name
 from blumeops.engines.local.resolve import Resolved, Resolver, Secrets, shares_of
 from blumeops.render.local_unit import LocalUnit
@@ -90,7 +91,10 @@ class Site:
         try:
             record = self.records.read(unit.unit) or Record(wanted=unit)
             self.records.write(
-                record.with_(wanted=unit, refused=Refusal(digest=digest_of(unit), reason=message, at=time.time()))
+                record.with_(
+                    wanted=unit,
+                    refused=Refusal(digest=digest_of(unit), reason=message, at=time.time(), code=error.code),
+                )
             )
         except BlumeError:
             pass  # the disk is full, perhaps: the first error is the one to tell
@@ -113,8 +117,7 @@ class Change:
             self._keep(waits_for=missing)
             return Outcome(self.unit.unit, "waiting", f"waits for {missing}")
         program = self.site.programs.obtain(self.unit.sources, self.unit.version, self.say)
-        if self.site.folders.account.user is not None:
-            check_reachable(program.folder, self.site.folders.account, "put the environment where others may read it")
+        program = self._within_reach(program)
         self._folders()
         serving = self.record.serving
         if serving is None:
@@ -129,12 +132,25 @@ class Change:
         if wanted is None or not same_start:
             return self._move(program, "replaced" if self.unit.update == "replace" else "restarted")
         if self.record.reloading or wanted.files != instance.read_files(self._folder(serving.slot) / "config"):
-            if self.unit.reload:
+            if self.unit.reload and self.site.process(serving.process).pid:
                 return self._reload(serving, wanted)
             return self._move(program, "replaced" if self.unit.update == "replace" else "restarted")
         return self._stay(serving)
 
     # before
+
+    def _within_reach(self, program: Program) -> Program:
+        """The program where the services' user can run it: below the state, if it lies in a closed folder."""
+        folders = self.site.folders
+        if folders.account.user is None:
+            return program
+        hint = "put it where others may read it"
+        try:
+            check_reachable(program.folder, folders.account, hint)
+        except Unavailable:
+            program = copied(program, folders.shared(folders.state / "programs"))
+            check_reachable(program.folder, folders.account, hint)
+        return program
 
     def _settle(self) -> None:
         """Take back what an earlier change left half done: every instance but the one that serves."""

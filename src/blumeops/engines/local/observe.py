@@ -66,6 +66,8 @@ def _look(site: Site, record: Record, processes: dict[str, Process]) -> Observed
             return Observed(name, "waiting", reason=f"waits for {record.waits_for}", refused=refused)
         if record.pending:
             return Observed(name, "starting", instance=record.pending.process)
+        if record.refused and record.refused.code == "BLU701":
+            return Observed(name, "unavailable", reason=refusal, refused=refused)
         return Observed(name, "failed" if record.refused else "stopped", reason=refusal, refused=refused)
     process = processes.get(at.process, Process("stopped"))
     why = _why_not(site, at) if process.pid else ""

@@ -47,6 +47,7 @@ class Refusal(BaseModel):
     digest: str
     reason: str
     at: float
+    code: str = ""
 
 
 class Record(BaseModel):

@@ -112,7 +112,11 @@ def _program(source: Source, home: Path) -> Program:
     folder = next((each for each in folders if each.is_dir()), home)
     libraries = [each for each in (*home.glob("usr/lib/*-linux-gnu*"), home / "usr/lib") if each.is_dir()]
     return Program(
-        folder, (home / VERSION_FILE).read_text(), source, tuple(each for each in libraries if _shared(each))
+        folder,
+        (home / VERSION_FILE).read_text(),
+        source,
+        tuple(each for each in libraries if _shared(each)),
+        contents=(home,),
     )
 
 

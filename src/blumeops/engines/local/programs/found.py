@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blumeops.base.errors import Unavailable
@@ -18,6 +21,8 @@ class Program:
     version: str
     source: Source
     libraries: tuple[Path, ...] = ()
+    contents: tuple[Path, ...] = ()
+    """Files and folders that make up the program; empty for one that is the machine's own."""
 
     def binary(self, name: str) -> Path:
         """The absolute path of a binary. Raises Unavailable `BLU702` when this program has none of that name."""
@@ -25,6 +30,31 @@ class Program:
         if not path.is_file():
             raise Unavailable("BLU702", name, f"is not among the programs of {self.source.kind} {self.source.name}")
         return path
+
+
+def copied(program: Program, into: Path) -> Program:
+    """The program as a copy in the folder `into`, whole or not there; itself when it is the machine's own.
+
+    For services that run as another user, who cannot get to where the program lies.
+    """
+    if not program.contents:
+        return program
+    base = Path(os.path.commonpath([path if path.is_dir() else path.parent for path in program.contents]))
+    target = into / f"{program.source.kind}-{program.source.name.partition(' ')[0]}-{program.version}"
+    if not target.is_dir():
+        with tempfile.TemporaryDirectory(prefix=".copying-", dir=into) as folder:
+            tree = Path(folder, "tree")
+            tree.mkdir(mode=0o755)
+            for path in program.contents:
+                to = tree / path.relative_to(base)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                if path.is_dir():
+                    shutil.copytree(path, to, symlinks=True, dirs_exist_ok=True)
+                else:
+                    shutil.copy2(path, to, follow_symlinks=False)
+            tree.rename(target)
+    moved = tuple(target / path.relative_to(base) for path in (program.folder, *program.libraries))
+    return replace(program, folder=moved[0], libraries=moved[1:], contents=(target,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,9 +45,11 @@ def in_wheel(source: Source, version: str) -> Program | Missing:
     else:
         paths = [Path(str(package.locate_file(file))) for file in package.files or () if "bin" in file.parent.parts]
         folders = [path.parent.resolve() for path in paths if path.parent.name == "bin"]
+    own = [Path(str(package.locate_file(file))).resolve() for file in package.files or ()]
+    contents = tuple(path for path in own if path.is_file() and not path.parent.name.endswith(".dist-info"))
     for folder in folders:
         if folder.is_dir():
-            return Program(folder, package.version, source)
+            return Program(folder, package.version, source, contents=contents)
     return Missing("has no folder of programs")
 
 
