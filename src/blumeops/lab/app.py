@@ -20,6 +20,7 @@ from blumeops.lab.fields import (
     Scalar,
     Strict,
     Templated,
+    Truth,
     UrlPath,
     Version,
 )  # fmt: skip
@@ -53,7 +54,7 @@ class AppSource(Strict):
     """The version that this source has, where it is not the app's."""
     bin: str | None = None
     """The folder of the programs, where it is not on PATH."""
-    uid: int | None = None
+    uid: int | None = Field(None, strict=True, ge=0, le=2**31)
     """The user id that the image's program runs as."""
     masks: tuple[str, ...] = ()
     """Units that the Debian package brings and that would stand in the way."""
@@ -88,13 +89,13 @@ class Port(Strict):
 
     port: PortNumber
     protocol: Literal["tcp", "udp"] = "tcp"
-    entry: bool = False
+    entry: Truth = False
     """Callers outside know this very number: it never moves. Others may be moved where an engine must."""
 
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
-        return {"port": value} if isinstance(value, int) else value
+        return value if isinstance(value, dict | Port) else {"port": value}
 
 
 class Init(Strict):
@@ -127,7 +128,7 @@ class SecretSpec(Strict):
     """A secret of the program; read as `{{ secrets.NAME }}`, or as a private file: `{{ secrets.NAME.file }}`."""
 
     about: str = ""
-    length: int = Field(32, ge=8, le=1024)
+    length: int = Field(32, strict=True, ge=8, le=1024)
     """How many characters, when it is generated because the lab names no reference."""
 
 
@@ -199,7 +200,7 @@ class Resources(Strict):
 class State(Strict):
     """What a backup must hold. `none` is an answer, silence is not."""
 
-    database: bool = False
+    database: Truth = False
     """What it keeps is in its database."""
     folders: dict[Key, AbsolutePath] = {}
     """Folders by name and the path that each has in a container; read as `{{ state.NAME }}`."""

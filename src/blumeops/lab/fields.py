@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from blumeops.lab.template import parse
 
@@ -33,17 +33,65 @@ def _version(value: Any) -> Any:
     return value
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,51}[a-z0-9])?$")]
+_NAME = r"^[a-z]([a-z0-9-]{0,51}[a-z0-9])?$"
+_KEY = r"^[a-z][a-z0-9_-]{0,62}$"
+_ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_FILE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"
+_PATH = r"^/[^\x00-\x1f]*$"
+_URL_PATH = r"^/[\x21-\x7e]*$"
+_VERSION = r"^[0-9A-Za-z][0-9A-Za-z._+~-]*$"
+_DOMAIN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$"
+_ADDRESS = r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$"
+_BRANCH = r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$"
+_VAULT = r"^[A-Za-z0-9._-]+( +[A-Za-z0-9._-]+)*$"
+_TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+_SHARE = r"^[^/\x00-\x1f]+/[^/\x00-\x1f]+$"
+_IMAGE = (
+    r"^([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+    r"(:[A-Za-z0-9][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$"
+)
+
+PATTERNS = {
+    _NAME: "a name of lower-case letters, digits and hyphens that begins with a letter, 53 at most",
+    _KEY: "a word of lower-case letters, digits, - and _ that begins with a letter",
+    _ENV_NAME: "a name for the environment: letters, digits and _",
+    _FILE_NAME: "a file's name of letters, digits, - _ and .",
+    _PATH: "an absolute path",
+    _URL_PATH: "a path that begins with /",
+    _VERSION: "a version: letters, digits and . _ + ~ -",
+    _DOMAIN: "a domain like ops.example.org, in lower case",
+    _ADDRESS: "an IP address or a host's name",
+    _BRANCH: "a branch's name",
+    _VAULT: "a vault's name: letters, digits, - _ . and inner spaces",
+    _TIME: 'a time like "02:00", in quotes',
+    _SHARE: "HOST/SHARE",
+    _IMAGE: "an image like registry.example.org/name:1.2.3",
+}
+"""What a pattern asks for, in a person's words."""
+
+Name = Annotated[str, StringConstraints(pattern=_NAME)]
 """A DNS label that starts with a letter: legal as a host name, a Kubernetes object, a unit file."""
-Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
-EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
-AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]*$")]
-UrlPath = Annotated[str, StringConstraints(pattern=r"^/[\x21-\x7e]*$")]
-Version = Annotated[str, BeforeValidator(_version), StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z._+~-]*$")]
+Key = Annotated[str, StringConstraints(pattern=_KEY)]
+EnvName = Annotated[str, StringConstraints(pattern=_ENV_NAME)]
+FileName = Annotated[str, StringConstraints(pattern=_FILE_NAME)]
+AbsolutePath = Annotated[str, StringConstraints(pattern=_PATH)]
+UrlPath = Annotated[str, StringConstraints(pattern=_URL_PATH)]
+Version = Annotated[str, BeforeValidator(_version), StringConstraints(pattern=_VERSION)]
+Domain = Annotated[str, StringConstraints(pattern=_DOMAIN, max_length=253)]
+NetworkAddress = Annotated[str, StringConstraints(pattern=_ADDRESS)]
+Branch = Annotated[str, StringConstraints(pattern=_BRANCH)]
+Vault = Annotated[str, StringConstraints(pattern=_VAULT)]
+TimeOfDay = Annotated[str, StringConstraints(pattern=_TIME)]
+ShareName = Annotated[str, StringConstraints(pattern=_SHARE)]
+Image = Annotated[str, StringConstraints(pattern=_IMAGE)]
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$")]
+"""Text on one line."""
 Templated = Annotated[str, BeforeValidator(_text), AfterValidator(_template)]
 """Text that may hold `{{ lookups }}`."""
-PortNumber = Annotated[int, AfterValidator(lambda number: _between(number, 1, 65535))]
+Truth = Annotated[bool, Field(strict=True)]
+"""`true` or `false`: `yes` and `on` are text."""
+Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+PortNumber = Annotated[int, Field(strict=True), AfterValidator(lambda number: _between(number, 1, 65535))]
 Scalar = bool | int | float | str
 
 

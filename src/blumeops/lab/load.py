@@ -7,18 +7,20 @@ could be read, always, so that the checks can say the rest at once; findings say
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from blumeops.base.errors import UserError
 from blumeops.base.findings import Finding, Place
 from blumeops.lab import yaml
-from blumeops.lab.app import App, AppSource, State
+from blumeops.lab.app import App, AppSource, SecretSpec, State
 from blumeops.lab.model import Lab, Service, Settings, app_key
-from blumeops.lab.validate import validate
+from blumeops.lab.validate import validate, validate_what_fits
+from blumeops.lab.yaml import shown
 
 CATALOGUE = Path(__file__).parent.parent / "catalogue"
 
@@ -84,128 +86,179 @@ class _Reader:
     def settings(self) -> Settings:
         """lab.yaml, each section by itself: one that is wrong does not hide what the others say."""
         document = self.read(self.folder / "lab.yaml", "lab.yaml")
+        if document.data is None and document.findings:
+            self.broken |= {f"{section}:" for section in Settings.model_fields}
+            return Settings(lab="lab")
         data = document.data if isinstance(document.data, dict) else {}
-        if document.data is not None and not isinstance(document.data, dict):
-            self.findings.append(Finding("BLU103", document.place(), "lab.yaml", "must be a mapping"))
+        if document.data is not None and data is not document.data:
+            self.findings.append(Finding("BLU103", document.place(), "lab.yaml", "must be a mapping of sections"))
         good: dict[str, Any] = {}
         for section, value in data.items():
             if section in ("people", "hosts", "clusters") and isinstance(value, dict):
-                good[section] = {}
-                for name, entry in value.items():
-                    _, wrong = validate(Settings, {"lab": "lab", section: {name: entry}}, document)
-                    self.findings += wrong
-                    if wrong:
-                        self.broken.add(name)
-                    else:
-                        good[section][name] = entry
+                good[section] = {name: entry for name, entry in value.items() if self.entry(section, name, entry)}
                 continue
             probe = {section: value} if section == "lab" else {"lab": "lab", section: value}
             _, wrong = validate(Settings, probe, document)
             self.findings += wrong
-            if not wrong:
+            if wrong:
+                self.broken.add(f"{section}:")
+            else:
                 good[section] = value
-        if "lab" not in data and not document.findings:
+        if "lab" not in data:
             self.findings.append(Finding("BLU102", document.place(), "lab", "is missing", "give the lab a name"))
         return Settings.model_validate({"lab": "lab", **good})
+
+    def entry(self, section: str, name: str, entry: object) -> bool:
+        """Whether one person, host or cluster is right."""
+        _, wrong = validate(Settings, {"lab": "lab", section: {name: entry}}, self.documents["lab.yaml"])
+        self.findings += wrong
+        if wrong:
+            self.broken.add(name)
+        return not wrong
 
     def services(self) -> tuple[dict[str, Service], dict[str, str]]:
         services: dict[str, Service] = {}
         files: dict[str, str] = {}
-        for path in sorted((self.folder / "services").glob("*.yaml")):
+        for path in sorted((self.folder / "services").glob("*.y*ml")):
             file = f"services/{path.name}"
+            if path.suffix != ".yaml" or shown(file) != file:
+                message, hint = "is not read: services stand in services/*.yaml", "give it a plain name that ends in .yaml"
+                self.findings.append(Finding("BLU007", Place(shown(file), 1, 1), shown(file), message, hint))
+                continue
             document = self.read(path, file)
             if document.data is None:
+                self.broken |= {"services:"} if document.findings else set()
                 continue
             if not isinstance(document.data, dict):
+                self.broken.add("services:")
                 self.findings.append(Finding("BLU103", document.place(), file, "must be a mapping of services"))
                 continue
             for name, entry in document.data.items():
                 if name in files:
                     first = self.documents[files[name]].place(name, of_key=True)
                     here = document.place(name, of_key=True)
-                    self.findings.append(
-                        Finding("BLU104", here, name, f"stands here and in {first}", "keep one of the two")
-                    )
+                    message = f"stands here and in {first}"
+                    self.findings.append(Finding("BLU104", here, shown(name), message, "keep one of the two"))
                     continue
                 files[name] = file
-                service, wrong = validate(Service, entry if entry is not None else {}, document, (name,))
-                self.findings += self.wrong_name(name, document) + wrong
-                if service is None or not _is_name(name):
-                    self.broken.add(name)
-                    service = self.what_is_right(entry, wrong, document)
-                if service is not None and _is_name(name):
+                service = self.service(name, entry, document)
+                if service is not None:
                     services[name] = service
         return services, files
 
-    def what_is_right(self, entry: object, wrong: list[Finding], document: yaml.Document) -> Service | None:
-        """The service without the fields that are wrong, so that the checks can say what else is; or None."""
-        if not isinstance(entry, dict):
-            return None
-        bad = {finding.subject.split(".")[1] for finding in wrong if "." in finding.subject}
-        return validate(Service, {key: value for key, value in entry.items() if key not in bad}, document)[0]
-
-    def wrong_name(self, name: str, document: yaml.Document) -> list[Finding]:
-        """A service's name becomes host names, objects and files: it must be legal as each of them."""
-        if _is_name(name):
-            return []
-        hint = "use lower-case letters, digits and hyphens, beginning with a letter, 53 at most"
-        return [Finding("BLU105", document.place(name, of_key=True), name, "cannot be a service's name", hint)]
+    def service(self, name: str, entry: object, document: yaml.Document) -> Service | None:
+        """One service without the fields that are wrong, so that the checks can say what else is; or None."""
+        given = {} if entry is None else entry
+        service, wrong, fields = validate_what_fits(Service, given, document, (name,))
+        self.findings += wrong
+        self.findings += _written_otherwise(document, name, "env")
+        if not _is_name(name):
+            # It becomes host names, objects and files: it must be legal as each of them.
+            hint = "use lower-case letters, digits and hyphens, beginning with a letter, 53 at most"
+            place = document.place(name, of_key=True)
+            self.findings.append(Finding("BLU105", place, shown(name) or '""', "cannot be a service's name", hint))
+            service = None
+        if wrong or service is None:
+            self.broken |= {name, *(f"{name}.{field}" for field in fields)}
+        return service
 
     def app(self, name: str, app_files: dict[str, dict[str, str]]) -> App | None:
         """An app of the lab's own, or of the catalogue; None when there is none or it is broken."""
         own = self.folder / "apps" / name
-        root, shown = (own, f"apps/{name}") if own.is_dir() else (CATALOGUE / name, f"catalogue/{name}")
-        if not (root / "app.yaml").is_file():
+        root, kept = (own, f"apps/{name}") if own.is_dir() else (CATALOGUE / name, f"catalogue/{name}")
+        if not os.path.lexists(root / "app.yaml"):
             return None
-        document = self.read(root / "app.yaml", f"{shown}/app.yaml")
-        app, wrong = validate(App, document.data, document)
+        document = self.read(root / "app.yaml", f"{kept}/app.yaml")
+        if document.data is None and document.findings:
+            self.broken.add(name)
+            return None
+        app, wrong = validate(App, document.data if document.data is not None else {}, document)
+        wrong += _written_otherwise(document, "env")
+        if app is not None and app.app != name:
+            message = f"must be {name!r}, as its folder is called, not {app.app!r}"
+            wrong.append(Finding("BLU103", document.place("app"), "app", message))
         self.findings += wrong
-        if app is None:
+        if app is None or wrong:
             self.broken.add(name)
             return None
         wanted = {file.template for file in app.files.values() if file.template}
         wanted |= {provide.create.stdin for provide in app.provides.values() if provide.create.stdin}
-        app_files[name] = {}
-        for file in sorted(wanted):
-            text = self.bytes(root / file, f"{shown}/{file}")
-            if text is not None:
-                app_files[name][file] = text.decode(errors="replace")
+        app_files[name] = {file: self.text(root / file, f"{kept}/{file}") for file in sorted(wanted)}
         return app
 
-    def image_app(self, name: str, service: Service, file: str) -> App | None:
+    def image_app(self, name: str, service: Service, file: str) -> App:
         """The app that an `image:` service amounts to."""
         image, _, tag = (service.image or "").rpartition(":")
         if not image or "/" in tag:
             image, tag = service.image or "", "latest"
-        if service.state is None:
+        if service.state is None and f"{name}.state" not in self.broken:
             place = self.documents[file].place(name, of_key=True)
             hint = "write `state: none`, or name its folders: `state: {data: /path/in/the/image}`"
             self.findings.append(Finding("BLU106", place, name, "does not say what state it keeps", hint))
         return App(
-            app=name, version=service.version or tag, sources=(AppSource(container=image),), ports=service.ports,
-            state=service.state or State(), health=service.health,
+            app=name, version=tag, sources=(AppSource(container=image),), ports=service.ports,
+            secrets={secret: SecretSpec() for secret in service.secrets if secret != "database_password"},
+            state=service.state or State(),
         )  # fmt: skip
 
     def read(self, path: Path, file: str) -> yaml.Document:
+        """A document whose findings are told already."""
         text = self.bytes(path, file)
-        document = yaml.read(text, file) if text is not None else yaml.Document(file, None, yaml.Mark(1, 1))
+        document = yaml.read(text, file) if isinstance(text, bytes) else yaml.unread(text)
         self.documents[file] = document
         self.findings += document.findings
-        return replace(document, findings=())
+        return document
 
-    def bytes(self, path: Path, file: str) -> bytes | None:
-        """A file's content; None, with a finding, when it cannot be read or leads out of its folder."""
-        inside = self.folder.resolve() if not file.startswith("catalogue/") else CATALOGUE.resolve()
-        if not path.resolve().is_relative_to(inside):
-            self.findings.append(Finding("BLU006", Place(file, 1, 1), file, "leads out of the lab's folder"))
-            return None
+    def text(self, path: Path, file: str) -> str:
+        """The text of a file beside app.yaml; empty, with a finding, when it cannot be had."""
+        found = self.bytes(path, file)
         try:
+            if isinstance(found, Finding):
+                self.findings.append(found)
+            elif len(found) > yaml.MOST_BYTES:
+                raise ValueError(f"is larger than {yaml.MOST_BYTES // 2**20} MiB")
+            else:
+                return found.decode()
+        except UnicodeDecodeError:
+            self.findings.append(Finding("BLU002", Place(file, 1, 1), file, "is not UTF-8 text"))
+        except ValueError as error:
+            self.findings.append(Finding("BLU002", Place(file, 1, 1), file, str(error)))
+        return ""
+
+    def bytes(self, path: Path, file: str) -> bytes | Finding:
+        """A file's content, or why it cannot be had: it is missing, no plain file, or leads out of its folder."""
+        inside = self.folder if not file.startswith("catalogue/") else CATALOGUE
+        place = Place(file, 1, 1)
+        try:
+            if not path.resolve().is_relative_to(inside.resolve()):
+                return Finding("BLU006", place, file, "leads out of the lab's folder", "put the file itself there")
+            if path.exists() and not path.is_file():
+                return Finding("BLU006", place, file, "is not a plain file")
             with path.open("rb") as opened:
                 return opened.read(yaml.MOST_BYTES + 1)
         except OSError as error:
-            message = f"cannot be read: {error.strerror or error}"
-            self.findings.append(Finding("BLU006", Place(file, 1, 1), file, message))
-            return None
+            return Finding("BLU006", place, file, f"cannot be read: {error.strerror or error}")
+        except RuntimeError:  # Path.resolve, for a link that leads to itself
+            return Finding("BLU006", place, file, "is a link that leads to itself")
+
+
+def _written_otherwise(document: yaml.Document, *path: str) -> list[Finding]:
+    """Numbers among the texts at `path` that would not be passed on as they are written: `022` is the number 22."""
+    mark: yaml.Mark | None = document.mark
+    values = document.data
+    for part in path:
+        mark = mark.step(part) if mark else None
+        values = values.get(part) if isinstance(values, dict) else None
+    if mark is None or not isinstance(values, dict) or not isinstance(mark.items, dict):
+        return []
+    return [
+        Finding(
+            "BLU103", document.place(*path, key), shown(".".join((*path, key))),
+            f"{shown(inner.written)} is read as the number {shown(str(values[key]))}", "quote it",
+        )
+        for key, inner in mark.items.items()
+        if inner.written
+    ]  # fmt: skip
 
 
 def _is_name(name: str) -> bool:

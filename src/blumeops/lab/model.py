@@ -10,7 +10,26 @@ from pydantic import Field, model_validator
 
 from blumeops.base.findings import Place
 from blumeops.lab.app import App, Health, Port, Resources, State
-from blumeops.lab.fields import EnvName, Key, Name, PortNumber, Scalar, Strict, Templated, Version
+from blumeops.lab.fields import (
+    AbsolutePath,
+    Branch,
+    Count,
+    Domain,
+    EnvName,
+    Image,
+    Key,
+    Line,
+    Name,
+    NetworkAddress,
+    PortNumber,
+    Scalar,
+    ShareName,
+    Strict,
+    Templated,
+    TimeOfDay,
+    Vault,
+    Version,
+)  # fmt: skip
 from blumeops.lab.quantities import Size
 from blumeops.lab.yaml import Document
 
@@ -19,22 +38,22 @@ class Gitops(Strict):
     """Where the lab's repository lives, and which branch is real."""
 
     forge: Name | None = None
-    branch: str = "main"
+    branch: Branch = "main"
 
 
 class Dns(Strict):
     """Who serves the records of `domain`."""
 
-    provider: str
+    provider: Key
     token: str
 
 
 class Network(Strict):
     """Names and the proxy."""
 
-    tailnet: str | None = None
+    tailnet: Domain | None = None
     """MagicDNS names, tailnet clients only."""
-    domain: str | None = None
+    domain: Domain | None = None
     """The proxy's names, reachable from pods, containers and hosts."""
     proxy: Name = "caddy"
     """The service that routes."""
@@ -44,25 +63,25 @@ class Network(Strict):
 class Person(Strict):
     """Somebody who uses the lab."""
 
-    login: str
+    login: Line
     role: Literal["admin", "member"] = "member"
 
 
 class Share(Strict):
     """A folder that a host offers to others."""
 
-    path: str
+    path: AbsolutePath
     by: tuple[Literal["ssh", "smb", "nfs"], ...]
 
 
 class Host(Strict):
     """A device."""
 
-    model: str = ""
+    model: Line = ""
     os: Literal["macos", "linux", "dsm"]
     role: Literal["compute", "storage", "workstation"]
     memory: Size | None = None
-    address: str | None = None
+    address: NetworkAddress | None = None
     """Where Ansible reaches it; its name when there is none."""
     owner: Name | None = None
     shares: dict[Name, Share] = {}
@@ -73,7 +92,7 @@ class Cluster(Strict):
 
     host: Name
     kind: Literal["minikube", "k3s", "kubernetes"] = "minikube"
-    cpus: int | None = None
+    cpus: Count | None = None
     memory: Size | None = None
     registry: Name | None = None
     egress: Literal["host", "operator"] = "host"
@@ -83,15 +102,15 @@ class SecretsSetting(Strict):
     """Where secrets live at site `home`; at `here` it is always the SOPS file."""
 
     store: Literal["sops", "1password"] = "sops"
-    vault: str = "lab"
+    vault: Vault = "lab"
 
 
 class Backup(Strict):
     """What is kept, where and how long."""
 
-    to: str
-    at: str = "02:00"
-    keep: dict[Literal["hourly", "daily", "weekly", "monthly", "yearly"], int] = {}
+    to: ShareName
+    at: TimeOfDay = "02:00"
+    keep: dict[Literal["hourly", "daily", "weekly", "monthly", "yearly"], Count] = {}
 
 
 class Here(Strict):
@@ -125,7 +144,7 @@ class Service(Strict):
     cluster: Name | None = None
     app: Name | None = None
     """From the catalogue or from `apps/` of the lab; the service's own name when nothing else is said."""
-    image: str | None = None
+    image: Image | None = None
     """An image with its tag, when no app is needed."""
     chart: str | None = None
     manifests: str | None = None
@@ -142,7 +161,7 @@ class Service(Strict):
     options: dict[Key, Scalar | tuple[Scalar, ...]] = {}
     env: dict[EnvName, Templated] = {}
     """What this service's environment has beside, or instead of, the app's."""
-    mounts: dict[Key, str] = {}
+    mounts: dict[Key, ShareName] = {}
     """Shares, as `host/share`."""
     ports: dict[Key, Port] = {}
     state: State | None = None
@@ -156,9 +175,13 @@ class Service(Strict):
     @model_validator(mode="after")
     def _one_of_each(self) -> Service:
         if sum(getattr(self, way) is not None for way in WHAT_RUNS) > 1:
-            raise ValueError(f"a service runs one of {', '.join(WHAT_RUNS)}")
-        if (self.host is None) == (self.cluster is None):
-            raise ValueError("a service is placed on a `host:` or in a `cluster:`")
+            raise ValueError(f"runs one of {', '.join(WHAT_RUNS)}: keep one of them")
+        if self.host is None and self.cluster is None:
+            raise ValueError("is placed nowhere: name its `host:` or its `cluster:`")
+        if self.host is not None and self.cluster is not None:
+            raise ValueError("is placed twice: keep its `host:` or its `cluster:`")
+        if self.image is not None and self.version is not None:
+            raise ValueError("says its version twice: the tag of its `image:` is the version")
         return self
 
     @property
@@ -187,7 +210,8 @@ class Lab:
     service_files: Mapping[str, str] = field(repr=False)
     """By service: the file that describes it."""
     broken: frozenset[str] = frozenset()
-    """Names that are described, but wrongly: references to them are no mistake of their own."""
+    """What is described, but wrongly, so that references to it are no mistake of their own: names, a SERVICE.FIELD,
+    a whole section (`hosts:`) and, where a file of services could not be read, `services:`."""
 
     def app_of(self, service: str) -> App | None:
         """What runs as `service`; None when its app is not known."""

@@ -5,29 +5,29 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
-_DURATION = re.compile(r"(?:\d+(?:ms|[smhdw]))+\Z")
-_SIZE = re.compile(r"(\d+)(Ki|Mi|Gi|Ti|k|M|G|T)?\Z")
+_DURATION = re.compile(r"(?:[0-9]{1,9}(?:ms|[smhdw]))+\Z")
+_SIZE = re.compile(r"([0-9]{1,18})(Ki|Mi|Gi|Ti|k|M|G|T)?\Z")
+MOST_BYTES = 2**60
 
 
 def seconds(text: Any) -> float:
     """`90s`, `1h30m`, `30d` as seconds. Raises ValueError."""
-    if isinstance(text, bool) or not isinstance(text, str) or not _DURATION.match(text):
-        raise ValueError(f"{text!r} is no duration: write a number with ms, s, m, h, d or w, like 30s or 1h30m")
-    return sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"(\d+)(ms|[smhdw])", text))
+    if not isinstance(text, str) or len(text) > 60 or not _DURATION.match(text):
+        raise ValueError(f"{_shown(text)} is no duration: write a number with ms, s, m, h, d or w, like 30s or 1h30m")
+    return sum(int(number) * _MILLISECONDS[unit] for number, unit in re.findall(r"([0-9]+)(ms|[smhdw])", text)) / 1000
 
 
 def size(text: Any) -> int:
     """`128Mi`, `2G` or a number of bytes as bytes. Raises ValueError."""
-    if isinstance(text, int) and not isinstance(text, bool) and text > 0:
-        return text
     match = _SIZE.match(text) if isinstance(text, str) else None
-    if not match:
-        raise ValueError(f"{text!r} is no size: write a number with Ki, Mi, Gi or Ti, like 128Mi")
-    return int(match[1]) * _BYTES[match[2] or ""]
+    found = int(match[1]) * _BYTES[match[2] or ""] if match else text
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 < found <= MOST_BYTES:
+        raise ValueError(f"{_shown(text)} is no size: write a number with Ki, Mi, Gi or Ti, like 128Mi")
+    return found
 
 
 def size_text(amount: int) -> str:
@@ -38,5 +38,18 @@ def size_text(amount: int) -> str:
     return str(amount)
 
 
-Duration = Annotated[float, BeforeValidator(seconds), WithJsonSchema({"type": "string", "pattern": _DURATION.pattern})]
+def _shown(given: Any) -> str:
+    return "a list" if isinstance(given, list) else "a mapping" if isinstance(given, dict) else f"{given!r:.40}"
+
+
+def _some(amount: float) -> float:
+    if amount <= 0:
+        raise ValueError("must be longer than 0s")
+    return amount
+
+
+Duration = Annotated[
+    float, BeforeValidator(seconds), AfterValidator(_some),
+    WithJsonSchema({"type": "string", "pattern": _DURATION.pattern}),
+]  # fmt: skip
 Size = Annotated[int, BeforeValidator(size), WithJsonSchema({"type": ["string", "integer"]})]

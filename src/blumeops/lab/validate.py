@@ -1,73 +1,147 @@
-"""Plain values become typed ones; what does not fit becomes findings at the right places."""
+"""Plain values become typed ones; what does not fit becomes findings at the right places.
+
+What stands where a secret belongs is never repeated: somebody may have written the value itself.
+"""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from blumeops.base.findings import Finding
-from blumeops.lab.yaml import Document
+from blumeops.base.findings import Finding, Place
+from blumeops.lab.fields import PATTERNS
+from blumeops.lab.yaml import Document, Mark, shown
 
 Model = TypeVar("Model", bound=BaseModel)
+Path = tuple[str | int, ...]
 
 _WANTED = {
     "string_type": "text", "int_type": "a whole number", "int_parsing": "a whole number",
+    "int_from_float": "a whole number", "int_parsing_size": "a whole number that is not so large",
     "bool_type": "true or false", "bool_parsing": "true or false", "float_type": "a number",
+    "float_parsing": "a number", "finite_number": "a finite number",
     "dict_type": "a mapping (`key: value` lines)", "model_type": "a mapping (`key: value` lines)",
     "model_attributes_type": "a mapping (`key: value` lines)", "tuple_type": "a list", "list_type": "a list",
 }  # fmt: skip
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"), "less_than_equal": ("at most", "le"), "greater_than": ("more than", "gt"),
+}  # fmt: skip
+_SECRET = frozenset({"secrets", "token"})
 
 
-def validate(
-    model: type[Model], data: Any, document: Document, path: tuple[str | int, ...] = ()
-) -> tuple[Model | None, list[Finding]]:
+def validate(model: type[Model], data: Any, document: Document, path: Path = ()) -> tuple[Model | None, list[Finding]]:
     """`data`, which stands at `path` of `document`, as a `model`; or None and every reason why not."""
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        findings: dict[object, Finding] = {}
-        for detail in error.errors(include_url=False):
-            finding = _finding(model, detail, document, path)
-            findings.setdefault((finding.place, finding.subject), finding)
-        return None, list(findings.values())
+        return None, _findings(model, error.errors(include_url=False), document, path)
 
 
-def _finding(model: type[BaseModel], detail: ErrorDetails, document: Document, path: tuple[str | int, ...]) -> Finding:
-    where = (*path, *detail["loc"])
-    kind = detail["type"]
-    subject = ".".join(str(part) for part in where if part != "[key]") or document.file
+def validate_what_fits(
+    model: type[Model], data: Any, document: Document, path: Path
+) -> tuple[Model | None, list[Finding], frozenset[str]]:
+    """As `validate`; where fields are wrong, the model without them, so that the rest can be judged, and their names."""
+    try:
+        return model.model_validate(data), [], frozenset()
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        found = _findings(model, details, document, path)
+    wrong = frozenset(str(detail["loc"][0]) for detail in details if detail["loc"])
+    if not isinstance(data, dict) or not wrong:
+        return None, found, wrong
+    rest, more = validate(model, {key: value for key, value in data.items() if key not in wrong}, document, path)
+    if wrong.isdisjoint(model.model_fields):  # else what is missing now may be what was taken away
+        found += more
+    return rest, found, wrong
+
+
+def _findings(model: type[BaseModel], details: list[ErrorDetails], document: Document, path: Path) -> list[Finding]:
+    """One finding a value: of a choice of types, each of which says why it does not fit, the wants are joined."""
+    groups: dict[tuple[Place, str], list[ErrorDetails]] = {}
+    for detail in details:
+        place, subject = _where(detail, document, path)
+        groups.setdefault((place, subject), []).append(detail)
+    found = []
+    for (place, subject), group in groups.items():
+        inside = any(other.startswith(f"{subject}.") for _, other in groups)
+        if inside and all(detail["type"] in _WANTED for detail in group):
+            continue  # another of the choices fits better: what is inside is to blame
+        found.append(_finding(model, group, place, subject, document))
+    return found
+
+
+def _where(detail: ErrorDetails, document: Document, path: Path) -> tuple[Place, str]:
+    """The place, and the path as a person sees it: without the parts that only the types have."""
+    whole = (*path, *detail["loc"])
+    named, mark = [], document.mark
+    for part in whole:
+        step: Mark | None = mark.step(part)
+        if step is not None:
+            mark = step
+            named.append(str(part))
+    of_key = "[key]" in whole or detail["type"] in ("extra_forbidden", "missing")
+    if detail["type"] == "missing":
+        named.append(str(whole[-1]))
+    return document.place(*whole, of_key=of_key), shown(".".join(named), 100) or document.file
+
+
+def _finding(
+    model: type[BaseModel], group: list[ErrorDetails], place: Place, subject: str, document: Document
+) -> Finding:
+    detail = group[0]
+    kind, loc = detail["type"], detail["loc"]
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(where[-1]), _fields_at(model, detail["loc"][:-1]), 1)
-        hint = f"did you mean `{near[0]}`?" if near else ""
-        place = document.place(*where, of_key=True)
-        return Finding("BLU101", place, subject, "there is no such field", hint)
+        known = _fields_at(model, loc[:-1])
+        return Finding("BLU101", place, subject, "there is no such field", meant(str(loc[-1]), known))
     if kind == "missing":
-        return Finding("BLU102", document.place(*where[:-1], of_key=True), subject, "is missing")
-    return Finding("BLU103", document.place(*where, of_key="[key]" in where), subject, _words(detail))
+        return Finding("BLU102", place, subject, "is missing")
+    given = "what stands there" if _SECRET.intersection(subject.split(".")) else _given(detail.get("input"))
+    return Finding("BLU103", place, subject, _words(group, given))
 
 
-def _words(detail: ErrorDetails) -> str:
-    kind, given = detail["type"], detail.get("input")
+def meant(given: str, known: Iterable[str]) -> str:
+    """The hint for a name that is not known: the nearest one, or what there is."""
+    known = list(known)
+    near = difflib.get_close_matches(given[:100], known, 1)
+    if near:
+        return f"did you mean `{near[0]}`?"
+    return f"known: {', '.join(known[:24])}{', …' if len(known) > 24 else ''}" if known else "there are none"
+
+
+def _words(group: list[ErrorDetails], given: str) -> str:
+    detail = group[0]
+    kind = detail["type"]
+    wanted = list(dict.fromkeys(_WANTED[each["type"]] for each in group if each["type"] in _WANTED))
     if kind == "value_error":
-        return str(detail["ctx"]["error"])
-    shown = (
-        f"{given!r:.60}" if not isinstance(given, dict | list) else "a mapping" if isinstance(given, dict) else "a list"
-    )
-    if given is None:
-        shown = "nothing"
+        return shown(str(detail["ctx"]["error"]), 200)
     if kind in ("literal_error", "enum"):
-        return f"must be {detail['ctx']['expected']}, not {shown}"
-    if kind in _WANTED:
-        return f"must be {_WANTED[kind]}, not {shown}"
+        return f"must be {detail['ctx']['expected']}, not {given}"
+    if kind in _BOUNDS:
+        words, bound = _BOUNDS[kind]
+        return f"must be {words} {detail['ctx'][bound]}, not {given}"
     if kind == "string_pattern_mismatch":
-        return f"{shown} does not fit: it must match {detail['ctx']['pattern']}"
-    return f"{shown}: {detail['msg']}"
+        pattern = detail["ctx"]["pattern"]
+        return f"must be {PATTERNS.get(pattern, f'text that matches {pattern}')}, not {given}"
+    if wanted:
+        return f"must be {' or '.join(wanted)}, not {given}"
+    return f"{given} does not fit: {detail['msg']}"
 
 
-def _fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+def _given(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return shown(repr(value)) if isinstance(value, str) else shown(str(value), 30)
+
+
+def _fields_at(model: type[BaseModel], loc: Path) -> list[str]:
     """The field names of the model that `loc` leads to, as far as that can be followed."""
     at: type[BaseModel] | None = model
     for part in loc:

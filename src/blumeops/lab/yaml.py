@@ -121,6 +121,11 @@ def read(text: bytes, file: str) -> Document:
         loader.dispose()
 
 
+def unread(finding: Finding) -> Document:
+    """The document of a file that could not be had at all."""
+    return Document(finding.place.file, None, Mark(1, 1), (finding,))
+
+
 def shown(text: str, most: int = 60) -> str:
     """Hostile text as it may stand in a message: on one line, printable, short."""
     line = text if text.isprintable() else repr(text)[1:-1]
@@ -278,7 +283,7 @@ class _Builder:
     def tag(self, tag: str) -> None:
         if tag != "!":
             word = shown(tag.replace("tag:yaml.org,2002:", "!!"))
-            self.say("BLU004", word, "YAML tags are not read", "leave the tag out; quote what is text")
+            self.say("BLU004", word, "YAML tags are not read", "leave the tag out, or quote what is text")
 
     def say(self, code: str, subject: str, message: str, hint: str) -> None:
         self.findings.append(Finding(code, Place(self.file, self.line, self.column), subject, message, hint))

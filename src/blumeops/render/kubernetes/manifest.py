@@ -79,7 +79,10 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text.rstrip("\n") else '"' if _AMBIGUOUS.fullmatch(text) else None
+    if _AMBIGUOUS.fullmatch(text) or not text.replace("\n", "").replace("\t", "").isprintable():
+        style: str | None = '"'  # some readers end a line where others see a character
+    else:
+        style = "|" if "\n" in text.rstrip("\n") else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -1,0 +1,224 @@
+"""Prints each figure beside its bar and, where one exists, beside a peer that was measured in the same run.
+
+Medians of a few runs on whatever machine this is: ratios travel, seconds do not. Exits with 0 whatever the
+figures are: it measures, and people judge.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from tests.e2e.site import BLUMEOPS, REPOSITORY, Clone, Site, free_port, make_site
+
+RUNS = 5
+PUSHES = 7
+
+
+def main() -> None:
+    """Measure everything, a line each."""
+    print(f"{'what':58} {'measured':>12} {'bar':>10}   beside it")
+    check()
+    large()
+    with running() as (site, up_seconds):
+        row("up, programs fetched, until all is healthy", up_seconds, 10, f"{fresh_up(site):.2f} s from an empty state")
+        controller(site)
+        pushes(site)
+
+
+def row(what: str, seconds: float, bar: float, beside: str = "") -> None:
+    """One figure, in seconds."""
+    print(f"{what:58} {seconds:>10.3f} s {bar:>8g} s   {beside}", flush=True)
+
+
+def check() -> None:
+    """`blumeops check` of the example lab, whole process, beside the libraries it stands on."""
+    lab = str(REPOSITORY / "labs/blumeops")
+    ours, floor = [], []
+    for _ in range(RUNS):
+        ours.append(timed([str(BLUMEOPS), "check", "--lab", lab]))
+        floor.append(timed([sys.executable, "-c", "import pydantic.main, yaml"]))
+    ratio = statistics.median(ours) / statistics.median(floor)
+    row("check of labs/blumeops, whole process", statistics.median(ours), 0.3,
+        f"{ratio:.1f} x importing pydantic and PyYAML ({statistics.median(floor):.3f} s)")  # fmt: skip
+
+
+def large() -> None:
+    """Check and plan of many services: the cost of one must not grow."""
+    for count, bar in ((1_000, 1.5), (10_000, 15.0)):
+        with tempfile.TemporaryDirectory() as folder:
+            lab = Path(folder)
+            (lab / "services").mkdir()
+            (lab / "lab.yaml").write_text(
+                "lab: large\nhosts: {server: {os: linux, role: compute}}\n"
+                "clusters: {k: {host: server}}\nnetwork: {tailnet: t.ts.net, domain: ops.example.org}\n"
+            )
+            entry = (
+                "web-{0}:\n  cluster: k\n  name: site-{0}\n  image: registry.example.org/web:1.{0}\n"
+                "  ports: {{http: 8080}}\n  state: none\n  env:\n    A: value {0}\n    B: '{{{{ service.url }}}}'\n"
+            )
+            text = "caddy: {host: server}\n" + "".join(entry.format(number) for number in range(count))
+            (lab / "services/all.yaml").write_text(text)
+            argv = [str(BLUMEOPS), "plan", "--no-diff", "--lab", folder, "--state", str(lab / "state")]
+            runs = [timed(argv) for _ in range(3 if count < 5000 else 1)]
+            each = statistics.median(runs) / count * 1000
+            row(f"check and plan of {count:,} services, whole process", statistics.median(runs), bar,
+                f"{each:.2f} ms a service")  # fmt: skip
+
+
+@contextmanager
+def running() -> Iterator[tuple[Site, float]]:
+    """labs/first, up for the second time (so everything is fetched), and how long that took."""
+    folder = Path(tempfile.mkdtemp(prefix="blumeops-bench-", dir="/tmp"))  # noqa: S108  # short, for sockets
+    folder.chmod(0o711)
+    site = make_site(folder)
+    try:
+        site.run("up")
+        site.run("down")
+        started = time.monotonic()
+        site.run("up")
+        yield site, time.monotonic() - started
+    finally:
+        site.run("down", code=None)
+        shutil.rmtree(folder)
+
+
+def fresh_up(site: Site) -> float:
+    """`up` of another, empty state: initdb, migrations and secrets, but no download."""
+    folder = Path(tempfile.mkdtemp(prefix="fresh-", dir=site.folder.parent))
+    folder.chmod(0o711)
+    other = make_site(folder)
+    try:
+        return timed_call(lambda: other.run("up"))
+    finally:
+        other.run("down", code=None)
+
+
+def controller(site: Site) -> None:
+    """Memory and processor time of the controller at rest, beside the process manager's memory."""
+    process = site.controller()
+    assert process is not None
+    time.sleep(3)
+    before, began = sum(process.cpu_times()[:2]), time.monotonic()
+    time.sleep(30)
+    share = (sum(process.cpu_times()[:2]) - before) / (time.monotonic() - began) * 100
+    manager = next(each for each in psutil.process_iter() if _is_manager(each, site))
+    megabytes = process.memory_info().rss / 2**20
+    print(f"{'controller at rest, resident memory':58} {megabytes:>9.1f} MB {'80':>7} MB   "
+          f"{megabytes / (manager.memory_info().rss / 2**20):.1f} x supervisord")  # fmt: skip
+    print(f"{'controller at rest, share of a core':58} {share:>10.2f} % {'1':>8} %", flush=True)
+
+
+def pushes(site: Site) -> None:
+    """From the push to the new version serving, beside the program's own start and a plain push to a folder."""
+    clone = site.clone(site.folder.parent / "clone")
+    totals, starts, ends = [], [], []
+    for number in range(PUSHES):
+        clone.git("pull", "-q")
+        _poll_every(clone, 70 + number)
+        clone.git("commit", "-qam", f"Poll every {70 + number} minutes")
+        pushed, served = _push_until_served(site, clone, str(70 + number))
+        totals.append(served)
+        ends.append(max(0.0, served - pushed))
+        starts.append(_own_start(site))
+    less = [max(0.0, total - start) for total, start in zip(totals, starts, strict=True)]
+    row("from the start of git push to the new version serving", statistics.median(totals), 1 + statistics.median(starts),
+        f"miniflux by hand, until it answers: {statistics.median(starts):.3f} s")  # fmt: skip
+    row("the same, less the program's own start", statistics.median(less), 1.0,
+        f"a plain push of as much to a folder: {_plain_push(clone):.3f} s")  # fmt: skip
+    row("from the end of git push to the new version serving", statistics.median(ends), 1.0,
+        "the push tells the result, so it ends after the service is up")  # fmt: skip
+
+
+def _poll_every(clone: Clone, minutes: int) -> None:
+    path = clone.path / "services/services.yaml"
+    head, _, rest = path.read_text().partition("polling: ")
+    path.write_text(f"{head}polling: {minutes}m{rest.partition('m')[2]}")
+
+
+def _push_until_served(site: Site, clone: Clone, wanted: str) -> tuple[float, float]:
+    """Seconds from the start of the push to its end, and to the first answer of the new version."""
+    old = site.process("miniflux").pid
+    started = time.monotonic()
+    push = subprocess.Popen(["git", "-C", str(clone.path), "push", "-q"], stderr=subprocess.DEVNULL)
+    ended = served = 0.0
+    while not (ended and served):
+        if not ended and push.poll() is not None:
+            ended = time.monotonic() - started
+        if not served and _new_one(site, old, wanted) and site.serves():
+            served = time.monotonic() - started
+        time.sleep(0.005)
+    return ended, served
+
+
+def _new_one(site: Site, old: int, wanted: str) -> bool:
+    """Whether the upstream file leads to a process that is not the old one: cheap enough to ask all the time."""
+    if psutil.pid_exists(old) and psutil.Process(old).status() != psutil.STATUS_ZOMBIE:
+        return False
+    try:
+        return site.process("miniflux").environ().get("POLLING_FREQUENCY") == wanted
+    except (AssertionError, psutil.Error):
+        return False
+
+
+def _own_start(site: Site) -> float:
+    """The same program started by hand with the same environment, until its health check answers."""
+    running_one = site.process("miniflux")
+    environment, binary = running_one.environ(), running_one.exe()
+    port = free_port()
+    environment["LISTEN_ADDR"] = f"127.0.0.1:{port}"
+    started = time.monotonic()
+    process = subprocess.Popen([binary], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        address = f"http://127.0.0.1:{port}/healthcheck"
+        while subprocess.run(["curl", "-sf", "-o", os.devnull, address], check=False).returncode:
+            time.sleep(0.005)
+        return time.monotonic() - started
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _plain_push(clone: Clone) -> float:
+    """The newest commit, pushed to a bare repository in a folder, without a gate."""
+    times = []
+    for _ in range(RUNS):
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(["git", "clone", "-q", "--bare", str(clone.path), folder], check=True)
+            subprocess.run(["git", f"--git-dir={folder}", "update-ref", "refs/heads/main", "main~1"], check=True)
+            times.append(timed(["git", "-C", str(clone.path), "push", "-q", folder, "main"]))
+    return statistics.median(times)
+
+
+def _is_manager(process: psutil.Process, site: Site) -> bool:
+    try:
+        words = " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+    return "supervisor" in words and str(site.state) in words and process.ppid() in (0, 1)
+
+
+def timed(argv: list[str]) -> float:
+    """Seconds that a command takes, as a whole process."""
+    return timed_call(lambda: subprocess.run(argv, capture_output=True, check=True))
+
+
+def timed_call(call: Callable[[], object]) -> float:
+    """Seconds that a call takes."""
+    started = time.monotonic()
+    call()
+    return time.monotonic() - started
+
+
+if __name__ == "__main__":
+    main()
