@@ -112,7 +112,7 @@ def controller(site: Site) -> None:
     before, began = sum(process.cpu_times()[:2]), time.monotonic()
     time.sleep(30)
     share = (sum(process.cpu_times()[:2]) - before) / (time.monotonic() - began) * 100
-    manager = next(each for each in psutil.process_iter() if _is_manager(each, site))
+    manager = site.manager()
     megabytes = process.memory_info().rss / 2**20
     print(f"{'controller at rest, resident memory':58} {megabytes:>9.1f} MB {'80':>7} MB   "
           f"{megabytes / (manager.memory_info().rss / 2**20):.1f} x supervisord")  # fmt: skip
@@ -198,14 +198,6 @@ def _plain_push(clone: Clone) -> float:
             subprocess.run(["git", f"--git-dir={folder}", "update-ref", "refs/heads/main", "main~1"], check=True)
             times.append(timed(["git", "-C", str(clone.path), "push", "-q", folder, "main"]))
     return statistics.median(times)
-
-
-def _is_manager(process: psutil.Process, site: Site) -> bool:
-    try:
-        words = " ".join(process.cmdline())
-    except psutil.Error:
-        return False
-    return "supervisor" in words and str(site.state) in words and process.ppid() in (0, 1)
 
 
 def timed(argv: list[str]) -> float:

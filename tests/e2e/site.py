@@ -79,6 +79,14 @@ class Site:
                 return process
         return None
 
+    def manager(self) -> psutil.Process:
+        """The process manager."""
+        for process in psutil.process_iter():
+            words = " ".join(_words(process))
+            if "supervisor" in words and str(self.state) in words and "launch" not in words:
+                return process
+        raise AssertionError("no process manager runs")
+
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
             environment = process.environ()

@@ -158,6 +158,18 @@ def test_a_killed_service_comes_back(site: Site) -> None:
     assert eventually(lambda: site.serves() and site.process("miniflux").pid != old.pid)
 
 
+def test_a_killed_process_manager_comes_back_with_everything(site: Site, clone: Clone) -> None:
+    """SIGKILL of the manager itself: what it left is ended, all is started again, nothing runs twice."""
+    before = site.process("miniflux").pid
+    site.manager().kill()
+    assert eventually(lambda: _answers(site) and site.serves() and site.process("miniflux").pid != before, seconds=60)
+    for name in ("miniflux", "caddy", "postgres"):
+        site.process(name)  # exactly one
+    clone.git("pull", "-q")
+    clone.change("polling: 20m", "polling: 10m", "Poll six times an hour")
+    assert "applied" in clone.push()
+
+
 def test_a_file_changed_by_hand_is_put_back(site: Site) -> None:
     """Drift is seen within 30 s and mended."""
     (file,) = (site.state / "units/caddy").glob("*/config/Caddyfile")

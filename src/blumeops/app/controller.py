@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import signal
 
@@ -23,6 +24,12 @@ from blumeops.status.database import open_database
 def run_controller(folder: SiteFolder, lab: str, port: int, key: Key) -> None:
     """Serve and loop until SIGTERM or SIGINT. `port`: the forge's."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    with (folder.path / "controller.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever came before is still ending: nothing is touched until it has
+        _run(folder, lab, port, key)
+
+
+def _run(folder: SiteFolder, lab: str, port: int, key: Key) -> None:
     repository = repository_of(folder, lab)
     database = open_database(folder.path)
     if database.set_aside:

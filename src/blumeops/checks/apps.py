@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
 from blumeops.base.findings import Finding
 from blumeops.facts.derive import Facts
 from blumeops.lab.model import Lab
+from blumeops.lab.validate import meant
 
 
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
@@ -17,7 +17,7 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
         if app is None:
             continue
         for kind, provider in app.needs.items():
-            if getattr(service, kind) is None:
+            if getattr(service, kind) is None and f"{name}.{kind}" not in lab.broken:
                 candidates = [other for other in lab.services if _provides(lab, other, kind)]
                 hint = (
                     f"write `{kind}: {candidates[0]}`" if candidates else f"add a service that provides one: {provider}"
@@ -34,10 +34,8 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
         ):
             for key in given:
                 if key not in known:
-                    near = difflib.get_close_matches(key, known, 1)
-                    hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known) or 'none'}"
                     place = lab.service_place(name, f"{word}s", key, of_key=True)
-                    yield Finding("BLU122", place, name, f"{app.app} has no {word} {key!r}", hint)
+                    yield Finding("BLU122", place, name, f"{app.app} has no {word} `{key}`", meant(key, known))
     for facts_of in facts.services.values():
         for problem in facts_of.wiring.problems:
             yield Finding("BLU123", problem.place, problem.subject, problem.message, problem.hint)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from blumeops.base.findings import Finding, Place
 from blumeops.facts.derive import Facts
 from blumeops.lab.model import Lab
+from blumeops.lab.validate import meant
+from blumeops.lab.yaml import shown
 
 ROLES = ("members", "admins", "cluster")
+SECTIONS = {
+    "host": ("hosts",), "cluster": ("clusters",), "service": ("services",), "person": ("people",), "share": ("hosts",),
+    "caller": ("people", "hosts", "services"),
+}  # fmt: skip
+"""Where each kind of thing is described: if a part of that could not be read, what is missing may be in it."""
 
 
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
     """Hosts, clusters, apps, providers, callers and shares that are named exist."""
     settings = lab.settings
+    callers = {*settings.people, *settings.hosts, *lab.services, *ROLES}
+    shares = {f"{host}/{share}" for host, entry in settings.hosts.items() for share in entry.shares}
     for name, service in lab.services.items():
 
         def of(*path: str | int, name: str = name) -> Place:
@@ -28,14 +36,12 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
             yield from _named(lab, "BLU113", of("database"), name, "service", service.database, lab.services)
         if lab.app_of(name) is None and not (service.chart or service.manifests or service.compose or service.role):
             app = service.app or name
-            if app not in lab.broken:
+            if f"apps/{app}" not in lab.broken and f"{name}.app" not in lab.broken:
                 hint = f"write apps/{app}/app.yaml, or give the service an `image:`"
                 place = of("app") if service.app else of()
-                yield Finding("BLU112", place, name, f"there is no app {app!r} in the catalogue or in apps/", hint)
-        callers = {*settings.people, *settings.hosts, *lab.services, *ROLES}
+                yield Finding("BLU112", place, name, f"there is no app `{app}` in the catalogue or in apps/", hint)
         for position, caller in enumerate(service.allow):
             yield from _named(lab, "BLU114", of("allow", position), name, "caller", caller, callers)
-        shares = {f"{host}/{share}" for host, entry in settings.hosts.items() for share in entry.shares}
         for mount, share in service.mounts.items():
             yield from _named(lab, "BLU115", of("mounts", mount), name, "share", share, shares)
     for name, cluster in settings.clusters.items():
@@ -57,11 +63,8 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
 
 
 def _named(
-    lab: Lab, code: str, place: Place, subject: str, kind: str, wanted: str, known: Iterable[str]
+    lab: Lab, code: str, place: Place, subject: str, kind: str, wanted: str, known: Collection[str]
 ) -> Iterator[Finding]:
-    known = list(known)
-    if wanted in known or wanted in lab.broken:
+    if wanted in known or wanted in lab.broken or any(f"{section}:" in lab.broken for section in SECTIONS[kind]):
         return
-    near = difflib.get_close_matches(wanted, known, 1)
-    hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(known)[:8]) or 'none'}"
-    yield Finding(code, place, subject, f"there is no {kind} {wanted!r}", hint)
+    yield Finding(code, place, subject, f"there is no {kind} `{shown(wanted)}`", meant(wanted, known))

@@ -9,7 +9,6 @@ import argparse
 import importlib
 import os
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,6 +28,16 @@ secrets    op read       the value behind op://vault/item/field
 """
 
 
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for: that costs more than the whole parser."""
+
+    def __call__(self, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"blumeops {version('blumeops')}")
+        sys.exit(0)
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     everywhere = argparse.ArgumentParser(add_help=False)
@@ -44,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         prog="blumeops", description="One Git repository, one home lab: described once, proved, kept running.",
         formatter_class=argparse.RawDescriptionHelpFormatter, epilog=_COMMANDS,
     )  # fmt: skip
-    top.add_argument("--version", action="version", version=f"blumeops {version('blumeops')}")
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands", help=argparse.SUPPRESS)
 
     def command(name: str, about: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -97,6 +106,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     if arguments.command is None:
         top.print_help()
         sys.exit(2)
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # looking for plugins takes as long as all the rest of it
     try:
         if arguments.command == "completion":
             import shtab

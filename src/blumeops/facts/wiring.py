@@ -5,16 +5,16 @@ A lookup that means nothing leaves a Problem at its place, so that all of them c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from blumeops.base.findings import Place
 from blumeops.facts.parts import Address, FilePath, Folder, Listen, SecretFile, SecretValue, Text, Url, joined
-from blumeops.lab.app import App, Option
+from blumeops.lab.app import App, Health, Option
 from blumeops.lab.fields import Scalar
 from blumeops.lab.model import Lab, Service
 from blumeops.lab.quantities import seconds, size
-from blumeops.lab.template import Lookup, parse
+from blumeops.lab.template import Lookup, TemplateError, parse
 
 VOCABULARY = {
     "options.NAME": "the option as written; .seconds, .minutes, .hours of a duration, .bytes of a size",
@@ -109,6 +109,8 @@ def wire(lab: Lab, name: str) -> Wiring:
     init = app.init
     health = service.health or app.health
     health_text = own_text if service.health else app_text
+    wirer.options()
+    wirer.health_port(health)
     grant_command, grant_stdin, grant_env = wirer.grant()
     return Wiring(
         command=wirer.texts(app.command, "command"),
@@ -146,12 +148,20 @@ class _Wirer:
 
     def file_text(self, text: str, file: str) -> Text:
         folder = self.document.file.removesuffix("app.yaml") if self.document else ""
-        place = Place(folder + file, 1, 1)
+        meanings: list[Text | str] = []
+        line = start = 0
         try:
-            return self.text(text, place)
-        except ValueError as error:
+            for piece in parse(text):
+                if isinstance(piece, Lookup):
+                    line += text.count("\n", start, piece.start)
+                    start = max(start, text.rfind("\n", start, piece.start) + 1)
+                    piece = self.meaning(piece, Place(folder + file, line + 1, piece.start - start + 1))
+                meanings.append(piece)
+        except TemplateError as error:
+            start = text.rfind("\n", 0, error.start) + 1
+            place = Place(folder + file, text.count("\n", 0, start) + 1, error.start - start + 1)
             self.problems.append(Problem(place, self.app.app, str(error)))
-            return (text,)
+        return joined(*meanings)
 
     def texts(self, texts: tuple[str, ...], *path: str | int) -> tuple[Text, ...]:
         return tuple(self.app_text(text, *path, place) for place, text in enumerate(texts))
@@ -172,7 +182,13 @@ class _Wirer:
             key: other.app_text(text, "provides", "database", "create", "env", key) for key, text in create.env.items()
         }
         stdin = self.lab.app_files.get(provider.app, {}).get(create.stdin or "", "")
-        return other.texts(create.command, "provides", "database", "create", "command"), stdin, env
+        command = other.texts(create.command, "provides", "database", "create", "command")
+        if any(isinstance(part, Folder | FilePath | SecretFile) for text in (*command, *env.values()) for part in text):
+            place = other.document.place("provides", "database", "create") if other.document else Place("", 1, 1)
+            message = "what makes a database runs for its user: it cannot look up folders or files of the provider"
+            other.problems.append(Problem(place, provider.app, message, "use addresses and secrets"))
+        self.problems += other.problems
+        return command, stdin, env
 
     def meaning(self, lookup: Lookup, place: Place) -> Text:
         """What a lookup means; a Problem and no text when it means nothing."""
@@ -184,20 +200,22 @@ class _Wirer:
         }  # fmt: skip
         found = meanings[kind](rest) if kind in meanings else None
         if found is None:
-            hint = f"lookups are {', '.join(VOCABULARY)}" if kind not in meanings else self.known(kind)
+            hint = self.known(kind) if kind in meanings else f"lookups are {', '.join(VOCABULARY)}"
             self.problems.append(Problem(place, self.name, f"{{{{ {lookup} }}}} means nothing here", hint))
             return ()
         return found
 
     def known(self, kind: str) -> str:
-        names: dict[str, object] = {
+        names: dict[str, Collection[str]] = {
             "options": self.app.options, "secrets": self.app.secrets, "listen": self.app.ports,
             "address": self.app.ports, "state": self.folders(), "files": self.app.files, "mounts": self.service.mounts,
         }  # fmt: skip
-        if kind == "database":
-            return "" if self.database else "give the service a `database:`"
-        listed = ", ".join(names.get(kind, ()))  # type: ignore[arg-type]
-        return f"the {kind} of {self.app.app} are {listed}" if listed else f"{self.app.app} has no {kind}"
+        if kind == "database" and not self.database:
+            return "give the service a `database:`"
+        means = next(f"`{form}` is {words}" for form, words in VOCABULARY.items() if form.partition(".")[0] == kind)
+        if kind not in names:
+            return means
+        return f"{means}; {self.app.app} has {', '.join(names[kind]) or 'none'}"
 
     def option(self, rest: tuple[str, ...]) -> Text | None:
         option = self.app.options.get(rest[0]) if rest else None
@@ -209,10 +227,35 @@ class _Wirer:
         try:
             converted = _option_text(option, value, rest[1] if len(rest) == 2 else "")
         except ValueError as error:
-            at = self.lab.service_place(self.name, "options", rest[0])
-            self.problems.append(Problem(at, f"{self.name}.{rest[0]}", str(error)))
+            self.wrong_option(rest[0], str(error))
             return ("",)
         return None if converted is None else (converted,)
+
+    def options(self) -> None:
+        """Every option fits its type, looked up or not."""
+        for name, option in self.app.options.items():
+            value = self.service.options.get(name, option.default)
+            if value is not None:
+                try:
+                    _option_text(option, value, "")
+                except ValueError as error:
+                    self.wrong_option(name, str(error))
+
+    def wrong_option(self, name: str, message: str) -> None:
+        own = name in self.service.options or self.document is None
+        place = self.lab.service_place(self.name, "options", name) if own else None
+        place = place or (self.document.place("options", name, "default") if self.document else None)
+        assert place is not None
+        self.problems.append(Problem(place, f"{self.name if own else self.app.app}.options.{name}", message))
+
+    def health_port(self, health: Health | None) -> None:
+        """The port that a service's own health check asks is there; an app's own was checked when it was read."""
+        port = health.port if health and health.http else health.tcp if health else None
+        if port is not None and port not in self.app.ports:
+            place = self.lab.service_place(self.name, "health")
+            message = f"asks the port `{port}`, which {self.app.app} does not have"
+            hint = f"name one of {', '.join(self.app.ports)}" if self.app.ports else "name it in `ports:`"
+            self.problems.append(Problem(place, f"{self.name}.health", message, hint))
 
     def secret(self, rest: tuple[str, ...]) -> Text | None:
         if not rest or rest[0] not in self.app.secrets or rest[1:] not in ((), ("file",)):
@@ -272,11 +315,13 @@ def _option_text(option: Option, value: Scalar | tuple[Scalar, ...], unit: str) 
     """An option's value as text, in `unit` when one is asked for; None when its type has no such unit."""
     if option.type == "list":
         if not isinstance(value, tuple):
-            raise ValueError(f"must be a list, not {value!r}")
-        return ",".join(str(item) for item in value) if not unit else None
+            raise ValueError(f"must be a list, not {value!r:.40}")
+        if any(isinstance(item, str) and "," in item for item in value):
+            raise ValueError("has an item with a comma, which separates items")
+        return ",".join(map(_scalar_text, value)) if not unit else None
     if isinstance(value, tuple):
         if value:
-            raise ValueError(f"must be one {option.type}, not a list")
+            raise ValueError(f"must be {_KIND[option.type]}, not a list")
         return ""
     if option.type == "duration":
         amount = seconds(value)
@@ -291,5 +336,15 @@ def _option_text(option: Option, value: Scalar | tuple[Scalar, ...], unit: str) 
         return {"": str(value), "bytes": str(amount_of_bytes)}.get(unit)
     wanted = {"integer": int, "boolean": bool, "string": str}[option.type]
     if not isinstance(value, wanted) or (option.type == "integer" and isinstance(value, bool)):
-        raise ValueError(f"must be {option.type}, not {value!r}")
-    return (str(value).lower() if isinstance(value, bool) else str(value)) if not unit else None
+        raise ValueError(f"must be {_KIND[option.type]}, not {_scalar_text(value):.40}")
+    return _scalar_text(value) if not unit else None
+
+
+_KIND = {
+    "string": "text (in quotes, if it looks like a number)", "integer": "a whole number", "boolean": "true or false",
+    "duration": "a duration", "size": "a size",
+}  # fmt: skip
+
+
+def _scalar_text(value: Scalar) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -12,7 +12,9 @@ from blumeops.lab.template import parse
 class Strict(BaseModel):
     """Immutable, and a field that is not known is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # Attribute docstrings are read by the documentation alone: reading them costs each start the source's parsing.
+    # Validators are built when first used: a nested model's own never is.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def _text(value: Any) -> Any:

@@ -75,7 +75,7 @@ class _Reader:
         app_files: dict[str, dict[str, str]] = {}
         for name, service in services.items():
             key = app_key(name, service)
-            if key in apps or key in self.broken:
+            if key in apps or f"apps/{key}" in self.broken:
                 continue
             app = self.image_app(name, service, files[name]) if service.image else self.app(key, app_files)
             if app is not None:
@@ -119,10 +119,10 @@ class _Reader:
     def services(self) -> tuple[dict[str, Service], dict[str, str]]:
         services: dict[str, Service] = {}
         files: dict[str, str] = {}
-        for path in sorted((self.folder / "services").glob("*.y*ml")):
+        for path in sorted((self.folder / "services").glob("[!.]*.y*ml")):
             file = f"services/{path.name}"
             if path.suffix != ".yaml" or shown(file) != file:
-                message, hint = "is not read: services stand in services/*.yaml", "give it a plain name that ends in .yaml"
+                message, hint = "is not read", "give it a plain name that ends in .yaml"
                 self.findings.append(Finding("BLU007", Place(shown(file), 1, 1), shown(file), message, hint))
                 continue
             document = self.read(path, file)
@@ -170,7 +170,7 @@ class _Reader:
             return None
         document = self.read(root / "app.yaml", f"{kept}/app.yaml")
         if document.data is None and document.findings:
-            self.broken.add(name)
+            self.broken.add(f"apps/{name}")
             return None
         app, wrong = validate(App, document.data if document.data is not None else {}, document)
         wrong += _written_otherwise(document, "env")
@@ -179,7 +179,7 @@ class _Reader:
             wrong.append(Finding("BLU103", document.place("app"), "app", message))
         self.findings += wrong
         if app is None or wrong:
-            self.broken.add(name)
+            self.broken.add(f"apps/{name}")
             return None
         wanted = {file.template for file in app.files.values() if file.template}
         wanted |= {provide.create.stdin for provide in app.provides.values() if provide.create.stdin}
@@ -197,7 +197,7 @@ class _Reader:
             self.findings.append(Finding("BLU106", place, name, "does not say what state it keeps", hint))
         return App(
             app=name, version=tag, sources=(AppSource(container=image),), ports=service.ports,
-            secrets={secret: SecretSpec() for secret in service.secrets if secret != "database_password"},
+            secrets=dict.fromkeys(service.secrets.keys() - {"database_password"}, SecretSpec()),
             state=service.state or State(),
         )  # fmt: skip
 

@@ -210,8 +210,8 @@ class Lab:
     service_files: Mapping[str, str] = field(repr=False)
     """By service: the file that describes it."""
     broken: frozenset[str] = frozenset()
-    """What is described, but wrongly, so that references to it are no mistake of their own: names, a SERVICE.FIELD,
-    a whole section (`hosts:`) and, where a file of services could not be read, `services:`."""
+    """What is described, but wrongly, so that references to it are no mistake of their own: names, `SERVICE.FIELD`,
+    `apps/NAME`, a whole section (`hosts:`) and, where a file of services could not be read, `services:`."""
 
     def app_of(self, service: str) -> App | None:
         """What runs as `service`; None when its app is not known."""

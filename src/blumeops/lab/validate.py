@@ -6,7 +6,7 @@ What stands where a secret belongs is never repeated: somebody may have written 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -30,6 +30,8 @@ _WANTED = {
 _BOUNDS = {
     "greater_than_equal": ("at least", "ge"), "less_than_equal": ("at most", "le"), "greater_than": ("more than", "gt"),
 }  # fmt: skip
+MOST_COMPARED = 200
+_MOST_TOLD = 24
 _SECRET = frozenset({"secrets", "token"})
 
 
@@ -44,7 +46,7 @@ def validate(model: type[Model], data: Any, document: Document, path: Path = ())
 def validate_what_fits(
     model: type[Model], data: Any, document: Document, path: Path
 ) -> tuple[Model | None, list[Finding], frozenset[str]]:
-    """As `validate`; where fields are wrong, the model without them, so that the rest can be judged, and their names."""
+    """As `validate`, and the names of wrong fields: the model is without them, so that the rest can be judged."""
     try:
         return model.model_validate(data), [], frozenset()
     except ValidationError as error:
@@ -103,13 +105,13 @@ def _finding(
     return Finding("BLU103", place, subject, _words(group, given))
 
 
-def meant(given: str, known: Iterable[str]) -> str:
-    """The hint for a name that is not known: the nearest one, or what there is."""
-    known = list(known)
-    near = difflib.get_close_matches(given[:100], known, 1)
+def meant(given: str, known: Collection[str]) -> str:
+    """The hint for a name that is not known: the nearest one, or what there is. Among many none is looked for."""
+    near = difflib.get_close_matches(given[:100], known, 1) if len(known) <= MOST_COMPARED else []
     if near:
         return f"did you mean `{near[0]}`?"
-    return f"known: {', '.join(known[:24])}{', …' if len(known) > 24 else ''}" if known else "there are none"
+    first = ", ".join(sorted(known)[:_MOST_TOLD])
+    return f"known: {first}{', …' if len(known) > _MOST_TOLD else ''}" if known else "there is none yet"
 
 
 def _words(group: list[ErrorDetails], given: str) -> str:

@@ -149,7 +149,9 @@ def _hint(problem: str, text: str, line: int, column: int) -> str:
     """What a person may have meant, for the mistakes that everybody makes."""
     if "cannot start any token" in problem:
         rest = text.split("\n", line)[line - 1][column - 1 :]
-        return "indent with spaces, not tabs" if rest.startswith("\t") else f"quote a text that begins with `{rest[:1]}`"
+        if rest.startswith("\t"):
+            return "indent with spaces, not tabs"
+        return f"quote a text that begins with `{shown(rest[:1])}`"
     return next((hint for part, hint in _HINTS.items() if part in problem), "")
 
 
@@ -243,7 +245,8 @@ class _Builder:
             key = self.key()
             spot = (self.line, self.column)
             if key in values:
-                self.say("BLU003", shown(key), f"stands here twice (first in line {keys[key][0]})", "keep one of the two")
+                message = f"stands here twice (first in line {keys[key][0]})"
+                self.say("BLU003", shown(key), message, "keep one of the two")
             value, inner = self.node(depth + 1)
             values[key], items[key], keys[key] = value, inner, spot
             mark.size += inner.size
@@ -254,7 +257,8 @@ class _Builder:
         event = self.next()
         self.at(event)
         if not isinstance(event, yaml.ScalarEvent):
-            raise _Refused("has a key that is not a plain word", "quote a text that begins with `{`, `[` or `*`", "BLU001")
+            hint = "quote a text that begins with `{`, `[` or `*`"
+            raise _Refused("has a key that is not a plain word", hint, "BLU001")
         key: str = event.value
         if "\0" in key:
             raise _Refused("holds a NUL character, which no program can be given")

@@ -128,6 +128,11 @@ class Controller:
             self._wake.clear()
             if stop.is_set():
                 return
+            if await asyncio.to_thread(self.site.engine(_no_secrets).manager.ensure_running):
+                # The process manager was killed, and with its successor came a successor of this process.
+                log.warning("the process manager was gone; it is back, and this controller makes way for its own")
+                stop.set()
+                return
             if self._next:
                 await self._sync()
             elif self.applied:

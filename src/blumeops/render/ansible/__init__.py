@@ -13,6 +13,7 @@ from blumeops.base.errors import Bug
 from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab
 from blumeops.lab.model import WHAT_RUNS, Lab
+from blumeops.render.ansible.files import role_files
 from blumeops.render.ansible.playbook import CONFIG, inventory, playbook
 from blumeops.render.ansible.role import Role
 from blumeops.render.ansible.speak import comment
@@ -22,7 +23,7 @@ BECOMES = {
     "about": "the unit's description",
     "version": "the version of the Debian package, unless the source has its own; Homebrew's is what Homebrew has",
     "kind": "a unit that is kept up (`service`), or a timer of systemd, a calendar interval of launchd (`job`)",
-    "sources": "`deb` by apt, its `masks` masked and its `bin` first on PATH; `brew` by Homebrew; else it must be there",
+    "sources": "`deb` by apt, with `masks` masked and `bin` first on PATH; `brew` by Homebrew; else it must be there",
     "options": "the text where they are looked up",
     "ports": "the very number, on 127.0.0.1; on all addresses for an `entry` and for callers on other machines",
     "needs": "the order of the roles, and After= of the unit",
@@ -60,10 +61,12 @@ def render(checked: CheckedLab) -> FileTree:
         ]
         made = [role.name for role in roles]
         left = {
-            name: _reason(lab, name) for name, service in lab.services.items() if service.host == host and name not in made
+            name: _reason(lab, name)
+            for name, service in lab.services.items()
+            if service.host == host and name not in made
         }
         for role in roles:
-            files |= {f"roles/{role.name}/{path}": text for path, text in role.files().items()}
+            files |= {f"roles/{role.name}/{path}": text for path, text in role_files(role).items()}
         if made or left:
             secrets = {reference for role in roles for reference in role.secrets}
             files[f"{host}.yml"] = playbook(host, entry.os, made, secrets, left)

@@ -21,6 +21,10 @@ pipelining = True
 """
 
 
+_RESULTS = "op_read.results | map(attribute='{}')"
+_BY_REFERENCE = f"{{{{ dict({_RESULTS.format('item')} | zip({_RESULTS.format('stdout')})) }}}}"
+
+
 def inventory(hosts: Mapping[str, Host]) -> str:
     """Every host by name, in a group of its system."""
     groups: dict[str, Any] = {}
@@ -43,7 +47,7 @@ def playbook(host: str, system: str, roles: Sequence[str], secrets: Iterable[str
         "gather_subset": ["min"],
     }  # fmt: skip
     if references:
-        play["vars"] = {SECRETS: "{{ dict(op_read.results | map(attribute='item') | zip(op_read.results | map(attribute='stdout'))) }}"}
+        play["vars"] = {SECRETS: _BY_REFERENCE}
         play["pre_tasks"] = [
             {
                 "name": "Read the secrets, once, where ansible-playbook runs",

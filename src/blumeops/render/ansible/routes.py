@@ -19,9 +19,7 @@ def routes(checked: CheckedLab, say: Speaker) -> Text:
     network = checked.lab.settings.network
     domain = network.domain
     # The plugin for the provider is not in Caddy's own builds: https://caddyserver.com/docs/modules/
-    certificates = (
-        f"tls {{\n\t\tdns {network.dns.provider} {{env.{TOKEN}}}\n\t}}" if network.dns else "tls internal"
-    )
+    certificates = f"tls {{\n\t\tdns {network.dns.provider} {{env.{TOKEN}}}\n\t}}" if network.dns else "tls internal"
 
     def upstream(route: Route) -> Text | None:
         if domain is None:

@@ -7,12 +7,13 @@ https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html, launc
 
 from __future__ import annotations
 
-from blumeops.facts.derive import Facts, ServiceFacts
+from collections.abc import Iterable
+
 from blumeops.lab.app import App
-from blumeops.lab.model import Lab
 from blumeops.lab.quantities import size_text
-from blumeops.render.ansible.speak import Speaker, account, ports, variable
-from blumeops.render.ansible.words import Expression, Said, in_file, in_plist, in_unit
+from blumeops.render.ansible.role import Role
+from blumeops.render.ansible.speak import account, ports
+from blumeops.render.ansible.words import Said, in_file, in_plist, in_unit
 
 _PRIVILEGED = 1024
 _HARDENED = """\
@@ -40,21 +41,21 @@ signal interrupted is done again, until the program is gone and the code is its 
 _ESCAPED = r"""regex_replace('([\\\\"$`])', '\\\\\\1')"""
 
 
-def env_template(service: str) -> str:
+def env_template(role: Role) -> str:
     """The environment file, read by systemd and by sh: within double quotes both take `\\` before these four only."""
     return (
-        f"{{% for name, value in {variable(service, 'env')}.items() %}}\n"
+        f"{{% for name, value in {role.name_of('env')}.items() %}}\n"
         f'{{{{ name }}}}="{{{{ value | {_ESCAPED} }}}}"\n'
         "{% endfor %}\n"
     )
 
 
-def systemd_unit(lab: Lab, facts: Facts, service: ServiceFacts, say: Speaker) -> str:
+def systemd_unit(role: Role) -> str:
     """The template of `<service>.service`."""
-    app, name, wiring = service.app, service.name, service.wiring
-    local = [need for need in service.needs if need in facts.services and lab.services[need].host == service.service.host]
-    after = ["network-online.target", *(f"{need}.service" for need in local)]
-    writable = [(say.own("state", folder),) for folder in (service.service.state or app.state).folders]
+    app, name, wiring, say, service = role.app, role.name, role.wiring, role.say, role.service
+    on_host = [need for need in service.needs if role.lab.services[need].host == service.service.host]
+    after = ["network-online.target", *(f"{need}.service" for need in on_host)]
+    writable = [(say.own("state", folder),) for folder in role.folders]
     mounts = [(say.own("mounts", mount),) for mount in service.service.mounts]
     capability = "CAP_NET_BIND_SERVICE" if any(port.port < _PRIVILEGED for port in ports(service).values()) else ""
     about = " ".join(f"{app.about} ({name})".split()).replace("%", "%%")
@@ -66,63 +67,62 @@ def systemd_unit(lab: Lab, facts: Facts, service: ServiceFacts, say: Speaker) ->
         *([f"RequiresMountsFor={_words(mounts)}"] if mounts else []),
         "",
         "[Service]",
-        f"Type={'oneshot' if app.kind == 'job' else 'exec'}",
+        f"Type={'oneshot' if role.job else 'exec'}",
         f"User={account(name)}",
         f"Group={account(name)}",
         f"EnvironmentFile={_words([(say.own('etc'), '/env')])}",
         f"ExecSearchPath={_words([(say.own('path'),)])}",
         f"ExecStart={_words([say(text) for text in wiring.command])}",
         *([f"ExecReload={_words([say(text) for text in wiring.reload])}"] if app.reload else []),
-        *(["Restart=on-failure", "RestartSec=5s"] if app.kind == "service" else []),
+        *(["Restart=on-failure", "RestartSec=5s"] if not role.job else []),
         f"KillSignal=SIG{app.stop.signal}",
         "KillMode=mixed",
         f"TimeoutStopSec={app.stop.within:g}s",
-        *([f"MemoryMax={size_text(memory).removesuffix('i')}"] if (memory := (service.service.resources or app.resources).memory) else []),
+        *(
+            [f"MemoryMax={size_text(memory).removesuffix('i')}"]
+            if (memory := (service.service.resources or app.resources).memory)
+            else []
+        ),
         f"RuntimeDirectory={name}",
         "RuntimeDirectoryMode=0700",
         *([f"ReadWritePaths={_words([*writable, *mounts])}"] if writable or mounts else []),
         f"CapabilityBoundingSet={capability}",
         *([f"AmbientCapabilities={capability}"] if capability else []),
     ]
-    end = "\n[Install]\nWantedBy=multi-user.target\n" if app.kind == "service" else ""
+    end = "\n[Install]\nWantedBy=multi-user.target\n" if not role.job else ""
     return "\n".join(lines) + "\n" + _HARDENED + end
 
 
-def systemd_timer(service: ServiceFacts, hour: int, minute: int) -> str:
+def systemd_timer(role: Role) -> str:
     """`<service>.timer` of a job: once a day, later when the host was off."""
+    hour, minute = role.at
     return (
-        f"[Unit]\nDescription=Run {service.name} every day\n\n"
+        f"[Unit]\nDescription=Run {role.name} every day\n\n"
         f"[Timer]\nOnCalendar=*-*-* {hour:02}:{minute:02}:00\nPersistent=true\n\n"
         "[Install]\nWantedBy=timers.target\n"
     )
 
 
-def launchd_label(lab: Lab, service: str) -> str:
-    """The agent's name: `<lab>.<service>`."""
-    return f"{lab.settings.lab}.{service}"
-
-
-def launchd_plist(lab: Lab, service: ServiceFacts, say: Speaker, hour: int, minute: int) -> str:
-    """The template of the agent's plist. It has no limit of memory: launchd enforces none."""
-    app = service.app
-    log: Said = (Expression(variable(service.name, "log")),)
-    words = [("/bin/sh",), ("-c",), (_run(app),), (say.own("etc"), "/env"), *map(say, service.wiring.command)]
-    calendar = f"<dict><key>Hour</key><integer>{hour}</integer><key>Minute</key><integer>{minute}</integer></dict>"
-    when = (
-        [("StartCalendarInterval", calendar)]
-        if app.kind == "job"
-        else [("RunAtLoad", "<true/>"), ("KeepAlive", "<dict><key>SuccessfulExit</key><false/></dict>")]
-    )
-    path = f"<dict><key>PATH</key>{_string((say.own('path'),))}</dict>"
+def launchd_plist(role: Role) -> str:
+    """The content of the agent's plist, a template. It has no limit of memory: launchd enforces none."""
+    app, say = role.app, role.say
+    words: list[Said] = [("/bin/sh",), ("-c",), (_run(app),), (say.own("etc"), "/env"), *map(say, role.wiring.command)]
+    log, path = _string((say.own("log"),)), f"<dict><key>PATH</key>{_string((say.own('path'),))}</dict>"
+    if role.job:
+        times = zip(("Hour", "Minute"), role.at, strict=True)
+        calendar = "".join(f"<key>{unit}</key><integer>{number}</integer>" for unit, number in times)
+        when = [("StartCalendarInterval", f"<dict>{calendar}</dict>")]
+    else:
+        when = [("RunAtLoad", "<true/>"), ("KeepAlive", "<dict><key>SuccessfulExit</key><false/></dict>")]
     entries = [
-        ("Label", _string((launchd_label(lab, service.name),))),
+        ("Label", _string((say.own("label"),))),
         ("ProgramArguments", "<array>\n" + "".join(f"    {_string(word)}\n" for word in words) + "  </array>"),
         ("EnvironmentVariables", path),
         *when,
         ("ExitTimeOut", f"<integer>{max(1, round(app.stop.within))}</integer>"),
         ("Umask", "<integer>63</integer>"),  # 0077
-        ("StandardOutPath", _string(log)),
-        ("StandardErrorPath", _string(log)),
+        ("StandardOutPath", log),
+        ("StandardErrorPath", log),
     ]
     return "<dict>\n" + "".join(f"  <key>{key}</key>\n  {value}\n" for key, value in entries) + "</dict>\n"
 
@@ -131,7 +131,7 @@ def _run(app: App) -> str:
     return _RUN if app.stop.signal == "TERM" else _RUN_AND_TRANSLATE.format(signal=app.stop.signal)
 
 
-def _words(words: list[Said]) -> str:
+def _words(words: Iterable[Said]) -> str:
     return " ".join(in_unit(word) for word in words)
 
 

@@ -59,16 +59,16 @@ def in_unit(said: Said) -> str:
         elif piece.tame:
             words.append(f"{{{{ {piece.text} }}}}")
         else:
-            words.append(f"{{{{ {piece.text} | to_json(ensure_ascii=false) | replace('%', '%%') | replace('$', '$$') }}}}")
+            words.append(
+                f"{{{{ {piece.text} | to_json(ensure_ascii=false) | replace('%', '%%') | replace('$', '$$') }}}}"
+            )
     return "".join(words) or '""'
 
 
 def in_plist(said: Said) -> str:
     """The text of a string element in the template of a plist."""
     return "".join(
-        f"{{{{ {piece.text} | escape }}}}"
-        if isinstance(piece, Expression)
-        else _inert(escape(piece, {"\r": "&#13;"}))
+        f"{{{{ {piece.text} | escape }}}}" if isinstance(piece, Expression) else _inert(escape(piece, {"\r": "&#13;"}))
         for piece in said
     )
 

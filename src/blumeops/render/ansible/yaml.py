@@ -1,4 +1,4 @@
-"""YAML as people write it and as Ansible reads it, which is YAML 1.1: PyYAML's writer quotes what that would misread."""
+"""YAML as people write it and as Ansible reads it, version 1.1: PyYAML's writer quotes what that would misread."""
 
 from __future__ import annotations
 
@@ -49,5 +49,7 @@ def listing(items: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _dump(data: Any) -> str:
-    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=False)
+    text: str = yaml.dump(
+        data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=False
+    )
     return text

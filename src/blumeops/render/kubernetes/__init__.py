@@ -115,7 +115,13 @@ def _hindrance(checked: CheckedLab, name: str) -> str:
     if source_of(service.app, "container", "chart") is None:
         return "its app names neither an image nor a chart"
     wiring = service.wiring
-    commands = (*wiring.command, *wiring.init_command, wiring.init_creates, *wiring.health_command)
+    commands = (
+        *wiring.command,
+        *wiring.init_command,
+        wiring.init_creates,
+        *wiring.health_command,
+        *wiring.grant_command,
+    )
     if references(commands):
         return "a secret stands in a command, where everybody on the node could read it"
     for share in described.mounts.values():
@@ -135,14 +141,16 @@ def _left(checked: CheckedLab, service: ServiceFacts, manifests: Files) -> Itera
     kinds = {manifest["kind"] for objects in manifests.values() for manifest in objects}
     if "ExternalSecret" in kinds and in_cluster(checked, cluster, "external-secrets") is None:
         yield f"External Secrets, with a ClusterSecretStore `{secrets.STORE}`, makes its Secrets"
-    if has_ingress(checked, service) and "Ingress" in kinds and in_cluster(checked, cluster, "tailscale-operator") is None:
+    if (
+        has_ingress(checked, service)
+        and "Ingress" in kinds
+        and in_cluster(checked, cluster, "tailscale-operator") is None
+    ):
         yield "Tailscale's operator gives its Ingress a name"
 
 
 def _header(checked: CheckedLab, name: str) -> str:
-    """A file's name may hold whatever a file system takes: what could end the comment is not repeated."""
-    file = "".join(char if char.isprintable() else "?" for char in checked.lab.service_files[name])
-    return f"Derived from {file}, service {name}: change it there"
+    return f"Derived from {checked.lab.service_files[name]}, service {name}: change it there"
 
 
 def _readme(checked: CheckedLab, missing: list[str]) -> str:

@@ -11,7 +11,7 @@ from blumeops.checks.check import CheckedLab
 from blumeops.facts.derive import ServiceFacts
 from blumeops.lab.app import AppSource
 from blumeops.render.kubernetes.manifest import Manifest
-from blumeops.render.kubernetes.places import address, in_cluster, metadata, version_of
+from blumeops.render.kubernetes.places import address, metadata, ports_of, version_of
 from blumeops.render.kubernetes.workloads import own_words
 
 APPS, MANIFESTS = "argocd/apps", "argocd/manifests"
@@ -25,8 +25,8 @@ def repository_of(checked: CheckedLab) -> str:
     """The lab's repository in the forge that the lab names: repository and owner are called as the lab is."""
     lab, forge = checked.lab.settings.lab, checked.lab.settings.gitops.forge
     server = NO_REPOSITORY
-    if forge and forge in checked.facts.services:
-        found = checked.facts.services[forge]
+    found = checked.facts.services.get(forge or "")
+    if found and forge and "http" in ports_of(found):
         server = found.machine_url
         if not server or found.service.cluster:
             host, port = address(checked, forge, "http", _home(checked))
@@ -84,7 +84,9 @@ def wave(checked: CheckedLab, service: ServiceFacts) -> int:
     return 1 + max((wave(checked, other) for other in before), default=0)
 
 
-def _of_service(checked: CheckedLab, service: ServiceFacts, source: Manifest | list[Manifest], sync: Manifest) -> Manifest:
+def _of_service(
+    checked: CheckedLab, service: ServiceFacts, source: Manifest | list[Manifest], sync: Manifest
+) -> Manifest:
     cluster = service.service.cluster
     destination = SERVER if cluster == _home(checked) else ""
     spec = _spec(checked, source, destination, service.name, sync)
@@ -109,7 +111,7 @@ def _application(checked: CheckedLab, about: Manifest, spec: Manifest) -> Manife
             "namespace": namespace_of_argocd(checked),
             "labels": about["labels"],
             "annotations": annotations,
-            "finalizers": ["resources-finalizer.argocd.argoproj.io"],
+            "finalizers": ["resources-finalizer.argocd.argoproj.io/foreground"],
         },
         "spec": spec,
     }

@@ -66,9 +66,7 @@ def _cluster(checked: CheckedLab, service: ServiceFacts) -> Manifest:
     })  # fmt: skip
 
 
-def _declared(
-    checked: CheckedLab, service: ServiceFacts, provider: ServiceFacts, use: DatabaseUse
-) -> list[Manifest]:
+def _declared(checked: CheckedLab, service: ServiceFacts, provider: ServiceFacts, use: DatabaseUse) -> list[Manifest]:
     """Role and database as objects of the operator; both outlive their objects."""
     at = provider.name
     keys = {"username": (use.user,), "password": secret(use.password)}

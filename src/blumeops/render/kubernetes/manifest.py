@@ -26,9 +26,7 @@ _AMBIGUOUS = re.compile(
 def dump(header: str, manifests: Iterable[Mapping[str, Any]]) -> bytes:
     """One YAML file: `header` as its first line, a comment; then the documents."""
     documents = "---\n".join(
-        yaml.dump(
-            manifest, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31, default_flow_style=False
-        )
+        yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31, default_flow_style=False)
         for manifest in manifests
     )
     return f"# {header}\n{documents}".encode()
@@ -62,12 +60,11 @@ def _name(item: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - PyYAML's
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         return super().increase_indent(flow, False)
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's
+    def ignore_aliases(self, data: Any) -> bool:
         return True
-
 
     def analyze_scalar(self, scalar: str) -> Any:
         """A tab is no reason to quote several lines, but for the first: there readers look for the indentation."""

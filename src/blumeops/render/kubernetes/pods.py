@@ -140,8 +140,7 @@ class _Builder:
             "terminationGracePeriodSeconds": max(1, math.ceil(self.app.stop.within)),
             "initContainers": self.before(),
             "containers": [self.container()],
-            "volumes": [*self.volumes(), *({"name": object_name(f"state-{f}"), "persistentVolumeClaim": {"claimName": c}}
-                                           for f, c in claims.items())],
+            "volumes": [*self.volumes(), *_claimed(claims)],
         }  # fmt: skip
         if not spec["initContainers"]:
             del spec["initContainers"]
@@ -269,6 +268,14 @@ class _Builder:
         return {"exec": {"command": command(self.service, self.words, self.wiring.health_command)}}
 
 
+def _claimed(claims: Mapping[str, str]) -> list[Manifest]:
+    """The volumes of claims that are objects of their own."""
+    return [
+        {"name": object_name(f"state-{folder}"), "persistentVolumeClaim": {"claimName": claim}}
+        for folder, claim in claims.items()
+    ]
+
+
 def _pre_stop(stop: Stop) -> Manifest:
     """A signal that is not TERM: the image's shell sends it and waits for the end. An image without a shell gets
     the signal that the image itself names.
@@ -279,4 +286,3 @@ def _pre_stop(stop: Stop) -> Manifest:
         return {}
     script = f"kill -{stop.signal} 1; while kill -0 1 2>/dev/null; do sleep 1; done"
     return {"lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", script]}}}}
-

@@ -74,9 +74,7 @@ class Words:
         said = parts.joined(
             *((part,) if isinstance(part, parts.SecretValue) else self.part(part) for part in text)
         )  # what is literal is one piece again: two `{` may have come together
-        return "".join(
-            go_literal(part) if isinstance(part, str) else _action(part, variables) for part in said
-        )
+        return "".join(go_literal(part) if isinstance(part, str) else _action(part, variables) for part in said)
 
     def part(self, part: parts.Part) -> str:
         service = self.service
@@ -140,4 +138,3 @@ def variables(found: Iterable[str]) -> dict[str, str]:
             name += "_"
         names[reference] = name
     return names
-

@@ -7,8 +7,15 @@ from blumeops.facts.derive import ServiceFacts
 from blumeops.lab.model import Backup
 from blumeops.render.kubernetes.manifest import Manifest, merged
 from blumeops.render.kubernetes.places import (
-    has_people, host_address, metadata, object_name, on_tailnet, ports_of, selector, used_from_elsewhere,
-)  # fmt: skip
+    has_people,
+    host_address,
+    metadata,
+    object_name,
+    on_tailnet,
+    ports_of,
+    selector,
+    used_from_elsewhere,
+)
 from blumeops.render.kubernetes.pods import Pod, pod
 
 STORAGE = "10Gi"
