@@ -79,7 +79,7 @@ def large() -> None:
 @contextmanager
 def running() -> Iterator[tuple[Site, float]]:
     """labs/first, up for the second time (so everything is fetched), and how long that took."""
-    folder = Path(tempfile.mkdtemp(prefix="blumeops-bench-", dir="/tmp"))  # noqa: S108  # short, for sockets
+    folder = Path(tempfile.mkdtemp(prefix="blumeops-bench-", dir="/tmp"))  # short, for sockets
     folder.chmod(0o711)
     site = make_site(folder)
     try:
@@ -132,8 +132,9 @@ def pushes(site: Site) -> None:
         ends.append(max(0.0, served - pushed))
         starts.append(_own_start(site))
     less = [max(0.0, total - start) for total, start in zip(totals, starts, strict=True)]
-    row("from the start of git push to the new version serving", statistics.median(totals), 1 + statistics.median(starts),
-        f"miniflux by hand, until it answers: {statistics.median(starts):.3f} s")  # fmt: skip
+    own = statistics.median(starts)
+    row("from the start of git push to the new version serving", statistics.median(totals), 1 + own,
+        f"miniflux by hand, until it answers: {own:.3f} s")  # fmt: skip
     row("the same, less the program's own start", statistics.median(less), 1.0,
         f"a plain push of as much to a folder: {_plain_push(clone):.3f} s")  # fmt: skip
     row("from the end of git push to the new version serving", statistics.median(ends), 1.0,

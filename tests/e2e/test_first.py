@@ -185,7 +185,9 @@ def test_no_secret_is_anywhere_but_where_it_is_needed(site: Site) -> None:
     values = [site.run("op", "read", each).stdout.strip().encode() for each in references]
     repository = site.state / "forge/first.git"
     objects = subprocess.run(
-        ["git", f"--git-dir={repository}", "cat-file", "--batch-all-objects", "--batch"], capture_output=True, check=True
+        ["git", f"--git-dir={repository}", "cat-file", "--batch-all-objects", "--batch"],
+        capture_output=True,
+        check=True,
     )
     arguments = " ".join(" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])).encode()
     for value in values:

@@ -1,4 +1,4 @@
-"""Wiring of the commands: which state, engine, forge and store stand behind them. Imports no server: `status` is quick."""
+"""Wiring of the commands: which state, engine, forge and store stand behind them. No server is imported here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -65,13 +65,18 @@ def log_of(folder: SiteFolder, service: str) -> Path:
 
 
 def seed(folder: SiteFolder, lab: str, source: Path, say: Say) -> bool:
-    """Make `source` the forge's first revision. False when the forge had one already."""
+    """Make `source` the forge's first revision; False when the forge has one already."""
     known = Repository(folder.repository / f"{lab}.git")
     if known.path.is_dir() and known.head():
-        return True
+        return False
     revision = repository_of(folder, lab).import_folder(source, exclude=[folder.path])
     say(f"the forge begins with {revision[:8]}, from {source}")
-    return False
+    return True
+
+
+def root_certificate(folder: SiteFolder, proxy: str) -> Path:
+    """Where Caddy keeps the root of its internal certificate authority."""
+    return _quiet(folder).folders.data(proxy, "data") / "caddy/pki/authorities/local/root.crt"
 
 
 def same_as_forge(folder: SiteFolder, lab: str, source: Path) -> bool:
@@ -91,7 +96,7 @@ def same_as_forge(folder: SiteFolder, lab: str, source: Path) -> bool:
         )
 
 
-def start_controller(folder: SiteFolder, lab: str, port: int, key: Path, say: Say) -> None:
+def start_controller(folder: SiteFolder, port: int, key: Path, say: Say) -> None:
     """Start the process manager and the controller, unless they run. Raises EngineError when it does not answer."""
     manager = _quiet(folder).manager
     argv = (
@@ -115,7 +120,13 @@ def stop_all(folder: SiteFolder, say: Say) -> None:
     if CONTROLLER in engine.manager.states():
         engine.manager.stop(CONTROLLER)
     order = reversed(start_order(engine.applied().values()))
-    engine.stop_all(name for name in order if say(f"{name}: stopping") is None)
+    engine.stop_all(_told(order, say))
+
+
+def _told(names: Iterable[str], say: Say) -> Iterator[str]:
+    for name in names:
+        say(f"{name}: stopping")
+        yield name
 
 
 def controller_answers(folder: SiteFolder) -> bool:

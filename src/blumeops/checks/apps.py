@@ -30,6 +30,7 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
                 yield Finding("BLU121", place, name, f"{service.database} provides no database", "name one that does")
         for given, known, word in (
             (service.options, app.options, "option"),
+            (service.ports, app.ports, "port"),
             (service.secrets, _secrets(lab, name), "secret"),
         ):
             for key in given:

@@ -14,9 +14,11 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
     labels: dict[str, str] = {}
     for name, service in lab.services.items():
         label = service.name or name
+        if f"{name}.name" in lab.broken:
+            continue
         if label in labels:
             place = lab.service_place(name, "name") if service.name else lab.service_place(name)
-            message = f"has the name {label!r}, which {labels[label]} has already"
+            message = f"has the name `{label}` in its addresses, as {labels[label]} does"
             yield Finding("BLU201", place, name, message, "give one of the two another `name:`")
         labels.setdefault(label, name)
     ports: dict[tuple[str, int, str], str] = {}
@@ -24,14 +26,19 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
         app = lab.app_of(name)
         if service.host is None or app is None:
             continue
-        for port in (service.ports or app.ports).values():
+        if f"{name}.ports" in lab.broken:
+            continue
+        for word, port in {**app.ports, **service.ports}.items():
             key = (service.host, port.port, port.protocol)
             if key in ports:
-                place = lab.service_place(name)
-                message = f"listens on {service.host}:{port.port}/{port.protocol}, as {ports[key]} does"
-                yield Finding("BLU202", place, name, message, "place one of the two elsewhere or change its `ports:`")
+                place = lab.service_place(name, *(("ports", word) if word in service.ports else ()))
+                other = f"as {ports[key]} does" if ports[key] != name else "twice"
+                message = f"listens on {service.host}:{port.port}/{port.protocol}, {other}"
+                hint = f"give it another number, `ports: {{{word}: …}}`, or place one of the two elsewhere"
+                yield Finding("BLU202", place, name, message, hint)
             ports.setdefault(key, name)
     here = lab.settings.here
     if here.https == here.forge:
         place = lab.place("here", "forge")
-        yield Finding("BLU203", place, "here", f"the proxy and the forge both want port {here.forge}", "change one")
+        hint = "give `here:` another `https:` or `forge:`"
+        yield Finding("BLU203", place, "here", f"the proxy and the forge both want port {here.forge}", hint)

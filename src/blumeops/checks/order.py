@@ -10,20 +10,30 @@ from blumeops.facts.graph import cycle
 from blumeops.lab.model import Lab
 
 
+MOST = 20
+"""Cycles that are told at once: each is looked for anew."""
+LONGEST = 12
+
+
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
     """No cycle among services and clusters. Cycles are broken at their most changeable edge and searched again."""
     left = facts.edges
-    while path := cycle(left):
+    for _ in range(MOST):
+        path = cycle(left)
+        if not path:
+            return
         # A placement is a decision of many reasons, a registry or database is one line: that is the edge to name.
         worst = next((edge for edge in path if edge.why != "runs in"), path[0])
         start = path.index(worst)
         ring = (*path[start:], *path[:start])
-        steps = "; ".join(f"{_shown(e.user)} {e.why} {_shown(e.used)}" for e in ring)
-        used = _shown(worst.used)
-        hint = f"break it here: place {used} elsewhere, or give {_shown(worst.user)} another"
-        message = f"{steps}: nothing could start first"
+        steps = [f"{edge.why} {_shown(edge.used)}" for edge in ring]
+        if len(steps) > LONGEST:
+            steps[LONGEST // 2 : -LONGEST // 2] = ["…"]
+        message = f"{', which '.join(steps)}: nothing could start first"
+        used, user = _shown(worst.used), _shown(worst.user)
+        hint = f"place {used} elsewhere, or give {user} another" if used != user else f"give {user} another"
         yield Finding("BLU301", worst.place, _shown(worst.user), message, hint)
-        left = tuple(edge for edge in left if edge != worst)
+        left = tuple(edge for edge in left if edge is not worst)
 
 
 def _shown(node: str) -> str:

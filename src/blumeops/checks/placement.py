@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from blumeops.base.findings import Finding
+from blumeops.base.findings import Finding, Place
 from blumeops.facts.derive import Facts
-from blumeops.lab.model import Lab
+from blumeops.lab.model import Host, Lab
 
 
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
@@ -15,18 +15,17 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
     for name, service in lab.services.items():
         app = lab.app_of(name)
         host = hosts.get(service.host or "")
-        if host and host.role == "workstation":
-            message = f"is placed on {service.host}, a workstation, which is not always on"
-            yield Finding("BLU302", lab.service_place(name, "host"), name, message, "choose a host of role compute")
-        if host and host.os == "dsm":
-            message = f"is placed on {service.host}, whose system (dsm) runs no service of ours"
-            yield Finding("BLU302", lab.service_place(name, "host"), name, message, "choose a host of role compute")
+        if host:
+            yield from _fit(service.host or "", host, lab.service_place(name, "host"), name)
         if service.host and app and app.kind == "platform":
             message = f"{app.app} is a part of a Kubernetes cluster"
             yield Finding("BLU303", lab.service_place(name, "host"), name, message, "place it with `cluster:`")
         if service.host and service.image and host and host.os == "macos":
             message = f"is an image, and {service.host} (macos) runs native programs"
             yield Finding("BLU304", lab.service_place(name, "image"), name, message, "place it in a cluster")
+    for name, cluster in lab.settings.clusters.items():
+        if cluster.host in hosts:
+            yield from _fit(cluster.host, hosts[cluster.host], lab.place("clusters", name, "host"), name)
     network = lab.settings.network
     proxy = lab.services.get(network.proxy)
     if network.domain and not network.tailnet and proxy is not None and proxy.host:
@@ -37,3 +36,13 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
                 )
                 hint = "name the tailnet in `network: {tailnet: …}`"
                 yield Finding("BLU305", lab.service_place(route.service), route.service, message, hint)
+
+
+def _fit(name: str, host: Host, place: Place, subject: str) -> Iterator[Finding]:
+    hint = "choose a host of role compute"
+    if host.role == "workstation":
+        yield Finding("BLU302", place, subject, f"is placed on {name}, a workstation, which is not always on", hint)
+    elif host.os == "dsm":
+        yield Finding(
+            "BLU302", place, subject, f"is placed on {name}, where dsm runs neither services nor clusters", hint
+        )

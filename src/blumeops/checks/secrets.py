@@ -9,7 +9,9 @@ from blumeops.base.findings import Finding, Place
 from blumeops.facts.derive import Facts
 from blumeops.lab.model import Lab
 
-_REFERENCE = re.compile(r"op://[A-Za-z0-9][\w .-]*(/[A-Za-z0-9][\w .-]*){2,3}\Z")
+_PART = r"[A-Za-z0-9._-]+( +[A-Za-z0-9._-]+)*"
+_REFERENCE = re.compile(rf"op://{_PART}(/{_PART}){{2,3}}")
+"""As `secrets/references.py` reads them."""
 
 
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
@@ -22,6 +24,6 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
 
 
 def _wrong(subject: str, reference: str, place: Place) -> Iterator[Finding]:
-    if not _REFERENCE.match(reference):
+    if not _REFERENCE.fullmatch(reference):
         hint = "write op://vault/item/field; the value belongs in the store"
         yield Finding("BLU501", place, subject, "is not a reference to a secret", hint)

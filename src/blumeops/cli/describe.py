@@ -102,6 +102,7 @@ def _here(passed: CheckedLab) -> FileTree:
 
 
 def _home(passed: CheckedLab) -> FileTree:
-    from blumeops.render import ansible, kubernetes
+    from blumeops.render.ansible import render as for_hosts
+    from blumeops.render.kubernetes import render as for_clusters
 
-    return FileTree({**ansible.render(passed).files, **kubernetes.render(passed).files})
+    return FileTree({**for_hosts(passed).files, **for_clusters(passed).files})

@@ -20,7 +20,7 @@ from blumeops.cli.place import Place, place
 from blumeops.forge import credential as credentials
 from blumeops.forge import tokens
 from blumeops.secrets.age import find_key
-from blumeops.status import records
+from blumeops.status import records, shown
 from blumeops.status.database import open_database, read_database
 
 
@@ -33,30 +33,20 @@ def up(arguments: argparse.Namespace) -> int:
     output.say_findings(checked.findings, sys.stderr)
     if checked.passed is None:
         return 1
-    ports = checked.passed.lab.settings.here
+    settings = checked.passed.lab.settings
+    ports = settings.here
     app.prepare(where.site)
     with _alone(where.site):
         _claim(where)
         key = find_key(arguments.age_key, app.environment(), where.site.age_key, create=True)
-        head = app.seed(where.site, where.lab, where.folder, output.progress)
-        app.start_controller(where.site, where.lab, ports.forge, key.path, output.progress)
+        begun = app.seed(where.site, where.lab, where.folder, output.progress)
+        app.start_controller(where.site, ports.forge, key.path, output.progress)
     code = _follow(where.site)
-    database = read_database(where.site.path)
-    assert database is not None
-    output.progress("")
-    watch.say_status(records.site(database), records.units(database))
-    clone = f"http://localhost:{ports.forge}/{where.lab}.git"
-    helper = shlex.join([sys.argv[0], "credential", "--state", str(where.site.path)])
-    if " " not in sys.argv[0]:
-        helper = shlex.join([str(Path(sys.argv[0]).absolute()), "credential", "--state", str(where.site.path)])
-    root = where.site.path / "data" / checked.passed.lab.settings.network.proxy / "data"
-    output.say(f"\nchange it   git clone -c credential.helper={shlex.quote('!' + helper)} {clone}")
-    output.say(f"trust it    {root / 'caddy/pki/authorities/local/root.crt'}")
-    output.say(f"key         {key.path} opens the lab's secrets: keep a copy elsewhere")
-    if head and where.folder and not app.same_as_forge(where.site, where.lab, where.folder):
-        output.progress(
-            f"note: what runs is the forge's main, which is not what {where.folder} holds; push to change it"
-        )
+    _say_status(where.site, arguments.json)
+    if not arguments.json:
+        _say_next(where, ports.forge, key.path, app.root_certificate(where.site, settings.network.proxy))
+    if not begun and not app.same_as_forge(where.site, where.lab, where.folder):
+        output.progress(f"note: what runs is the forge's main, and {where.folder} is not the same: push to change it")
     return code
 
 
@@ -74,13 +64,20 @@ def down(arguments: argparse.Namespace) -> int:
                 if unit.state not in records.AT_REST:
                     records.put_unit(database, records.stopped(unit))
             database.close()
-    output.say(f"{where.lab} is down; its state is kept in {where.site.path}")
+    if arguments.json:
+        output.say_json({"version": 1, "lab": where.lab, "up": False, "state": str(where.site.path)})
+    else:
+        output.say(f"{where.lab} is down; its state is kept in {where.site.path}")
     return 0
 
 
 def sync(arguments: argparse.Namespace) -> int:
     """`blumeops sync`: 0 when what is on main is applied."""
-    return _follow(place(arguments).site)
+    site = place(arguments).site
+    code = _follow(site)
+    if arguments.json:
+        _say_status(site, as_json=True)
+    return code
 
 
 def controller(arguments: argparse.Namespace) -> int:
@@ -99,6 +96,26 @@ def credential(arguments: argparse.Namespace) -> int:
         answer = credentials.answer(sys.stdin.read(), tokens.token_file(arguments.state))
         sys.stdout.write(answer)
     return 0
+
+
+def _say_status(site: SiteFolder, as_json: bool) -> None:
+    database = read_database(site.path)
+    assert database is not None
+    if as_json:
+        output.say_json(shown.status_as_json(database))
+    else:
+        output.progress("")
+        watch.say_status(records.site(database), records.units(database))
+
+
+def _say_next(where: Place, port: int, key: Path, root: Path) -> None:
+    """What a person needs to know once the lab is up."""
+    helper = shlex.join([str(Path(sys.argv[0]).absolute()), "credential", "--state", str(where.site.path)])
+    output.say()
+    output.say(f"change it  git clone -c credential.helper={shlex.quote('!' + helper)} \\")
+    output.say(f"             http://localhost:{port}/{where.lab}.git")
+    output.say(f"trust it   {root}")
+    output.say(f"keep       {key} opens the lab's secrets: have a copy elsewhere")
 
 
 def _follow(site: SiteFolder) -> int:

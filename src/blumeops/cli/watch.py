@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -56,9 +57,8 @@ def say_status(site: records.Site, units: list[records.Unit]) -> None:
     resting = sum(unit.state in records.AT_REST for unit in units)
     aside = f", {resting} not run here" if resting else ""
     settled = "settled" if records.settled(site, units) else "not settled"
-    output.say(
-        f"\n{running} of {len(units) - resting} healthy{aside}; revision {site.revision[:8] or 'none'}{wanted}; {settled}"
-    )
+    revision = site.revision[:8] or "none"
+    output.say(f"\n{running} of {len(units) - resting} healthy{aside}; revision {revision}{wanted}; {settled}")
     if site.problem:
         output.say(output.paint(f"problem: {_short(site.problem)}", "bad"))
 
@@ -99,7 +99,7 @@ def logs(arguments: argparse.Namespace) -> int:
         raise UserError("BLU708", arguments.service, "has printed nothing yet")
     for line in _lines(path, arguments.lines, arguments.follow):
         if not arguments.grep or arguments.grep in line:
-            output.say(line)
+            output.say(json.dumps({"line": line}, ensure_ascii=False) if arguments.json else line)
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 
 from blumeops.base.findings import Place
 from blumeops.lab.model import Lab
@@ -62,5 +63,5 @@ def cycle(all_edges: Iterable[Edge]) -> tuple[Edge, ...]:
         in_order(by_user, {user: list(used) for user, used in by_user.items()})
     except CycleError as error:
         path: list[str] = list(reversed(error.args[1]))
-        return tuple(by_user[user][used] for user, used in zip(path, path[1:], strict=False))
+        return tuple(by_user[user][used] for user, used in pairwise(path))
     return ()

@@ -9,11 +9,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from blumeops.base.findings import Place
+from blumeops.facts.options import option_text
 from blumeops.facts.parts import Address, FilePath, Folder, Listen, SecretFile, SecretValue, Text, Url, joined
-from blumeops.lab.app import App, Health, Option
-from blumeops.lab.fields import Scalar
+from blumeops.lab.app import App, Health
 from blumeops.lab.model import Lab, Service
-from blumeops.lab.quantities import seconds, size
 from blumeops.lab.template import Lookup, TemplateError, parse
 
 VOCABULARY = {
@@ -149,14 +148,16 @@ class _Wirer:
     def file_text(self, text: str, file: str) -> Text:
         folder = self.document.file.removesuffix("app.yaml") if self.document else ""
         meanings: list[Text | str] = []
-        line = start = 0
+        line = start = seen = 0  # so far: newlines, where the line begins, what was looked at
         try:
             for piece in parse(text):
-                if isinstance(piece, Lookup):
-                    line += text.count("\n", start, piece.start)
-                    start = max(start, text.rfind("\n", start, piece.start) + 1)
-                    piece = self.meaning(piece, Place(folder + file, line + 1, piece.start - start + 1))
-                meanings.append(piece)
+                if isinstance(piece, str):
+                    meanings.append(piece)
+                    continue
+                line += text.count("\n", seen, piece.start)
+                start = max(start, text.rfind("\n", seen, piece.start) + 1)
+                seen = piece.start
+                meanings.append(self.meaning(piece, Place(folder + file, line + 1, seen - start + 1)))
         except TemplateError as error:
             start = text.rfind("\n", 0, error.start) + 1
             place = Place(folder + file, text.count("\n", 0, start) + 1, error.start - start + 1)
@@ -225,7 +226,7 @@ class _Wirer:
         if value is None:
             value = ()
         try:
-            converted = _option_text(option, value, rest[1] if len(rest) == 2 else "")
+            converted = option_text(option, value, rest[1] if len(rest) == 2 else "")
         except ValueError as error:
             self.wrong_option(rest[0], str(error))
             return ("",)
@@ -237,7 +238,7 @@ class _Wirer:
             value = self.service.options.get(name, option.default)
             if value is not None:
                 try:
-                    _option_text(option, value, "")
+                    option_text(option, value, "")
                 except ValueError as error:
                     self.wrong_option(name, str(error))
 
@@ -309,42 +310,3 @@ class _Wirer:
 
 def _halves(rest: tuple[str, ...], host: Text, port: Text) -> Text | None:
     return {(): joined(host, ":", port), ("host",): host, ("port",): port}.get(rest)
-
-
-def _option_text(option: Option, value: Scalar | tuple[Scalar, ...], unit: str) -> str | None:
-    """An option's value as text, in `unit` when one is asked for; None when its type has no such unit."""
-    if option.type == "list":
-        if not isinstance(value, tuple):
-            raise ValueError(f"must be a list, not {value!r:.40}")
-        if any(isinstance(item, str) and "," in item for item in value):
-            raise ValueError("has an item with a comma, which separates items")
-        return ",".join(map(_scalar_text, value)) if not unit else None
-    if isinstance(value, tuple):
-        if value:
-            raise ValueError(f"must be {_KIND[option.type]}, not a list")
-        return ""
-    if option.type == "duration":
-        amount = seconds(value)
-        divisor = {"": 0, "seconds": 1, "minutes": 60, "hours": 3600}.get(unit)
-        if divisor is None:
-            return None
-        if divisor and amount % divisor:
-            raise ValueError(f"{value} is not a whole number of {unit}")
-        return str(int(amount) // divisor) if divisor else str(value)
-    if option.type == "size":
-        amount_of_bytes = size(value)
-        return {"": str(value), "bytes": str(amount_of_bytes)}.get(unit)
-    wanted = {"integer": int, "boolean": bool, "string": str}[option.type]
-    if not isinstance(value, wanted) or (option.type == "integer" and isinstance(value, bool)):
-        raise ValueError(f"must be {_KIND[option.type]}, not {_scalar_text(value):.40}")
-    return _scalar_text(value) if not unit else None
-
-
-_KIND = {
-    "string": "text (in quotes, if it looks like a number)", "integer": "a whole number", "boolean": "true or false",
-    "duration": "a duration", "size": "a size",
-}  # fmt: skip
-
-
-def _scalar_text(value: Scalar) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -18,10 +18,10 @@ from blumeops.loop.controller import Controller, Job
 def routes(controller: Controller) -> list[Route]:
     """The routes, for the application behind the unix socket."""
 
-    async def ping(request: Request) -> Response:
+    async def ping(_: Request) -> Response:
         return JSONResponse({"version": 1, "site": "here"})
 
-    async def sync(request: Request) -> Response:
+    async def sync(_: Request) -> Response:
         head = controller.site.repository.head()
         if head is None:
             return Response(status_code=409)

@@ -49,15 +49,14 @@ class Job:
     async def follow(self) -> AsyncIterator[str]:
         """Every line from the first on, until the job is over."""
         shown = 0
-        while True:
+        while not (self.over and shown == len(self.lines)):
             async with self.changed:
-                await self.changed.wait_for(lambda: len(self.lines) > shown or self.over)
+                while not (self.over or len(self.lines) > shown):
+                    await self.changed.wait()
                 news = self.lines[shown:]
             for line in news:
                 yield line
             shown += len(news)
-            if self.over and shown == len(self.lines):
-                return
 
 
 class Controller:
@@ -70,6 +69,7 @@ class Controller:
         self._current: Job | None = None
         self._wake = asyncio.Event()
         self._examined: Revision | None = None
+        self._telling: set[asyncio.Task[None]] = set()
 
     # what comes in
 
@@ -81,7 +81,9 @@ class Controller:
         waiting, self._next = self._next, Job(revision)
         if waiting:
             waiting.superseded_by = revision
-            asyncio.ensure_future(waiting.tell(f"superseded by {revision[:8]}, which was pushed meanwhile"))
+            told = asyncio.create_task(waiting.tell(f"superseded by {revision[:8]}, which was pushed meanwhile"))
+            self._telling.add(told)
+            told.add_done_callback(self._telling.discard)
         self._wake.set()
         return self._next
 
@@ -97,7 +99,7 @@ class Controller:
             yield line
 
     def examine(
-        self, repository: Repository, old: str | None, new: str, env: Mapping[str, str]
+        self, repository: Repository, _old: str | None, new: str, env: Mapping[str, str]
     ) -> Generator[str, None, bool]:
         """The push gate: findings and, when none refuses it, the plan. Runs in the gate's thread."""
         revision = read_revision(repository, self.site.work, new, env)
@@ -201,4 +203,4 @@ def _summary(wanted: str, result: Synced, seconds: float) -> list[str]:
 
 
 def _no_secrets(reference: str) -> str:
-    raise AssertionError("a plan needs no secret")
+    raise AssertionError(f"a plan needs no secret, not even {reference}")

@@ -30,7 +30,7 @@ BECOMES = {
     "app": "the unit's `app`",
     "about": "text of `show`",
     "version": "the version that a source must have; a unit with another is updated",
-    "kind": "a process that is kept up (`service`), a run at set times (`job`); parts of a cluster are built in (`platform`)",
+    "kind": "`service`: a process that is kept up; `job`: listed as scheduled; `platform`: what is built in stands in",
     "sources": "wheel of the environment, Debian package unpacked beside the state, Homebrew, a program on PATH",
     "options": "the text where they are looked up",
     "ports": "a free port of 127.0.0.1; the number of site `here` for an `entry`",
@@ -124,9 +124,7 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
 
 
 def _source(source: AppSource) -> unit.Source:
-    return unit.Source(
-        kind=source.kind, name=source.name, version=source.version, suite=source.suite, bin=source.bin
-    )
+    return unit.Source(kind=source.kind, name=source.name, version=source.version, suite=source.suite, bin=source.bin)
 
 
 def _routes(checked: CheckedLab) -> Text:
@@ -211,5 +209,3 @@ class _Speaker:
 
     def port(self, service: str, port: str) -> unit.PortPart:
         return unit.PortPart(port=port, unit="" if service == self.reader else service)
-
-

@@ -1,0 +1,173 @@
+"""Every code that the source says, with its meaning; the kinds come from the code, the meanings are written here."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from blumeops.checks.check import CHECKS
+
+SOURCE = Path(__file__).resolve().parents[2] / "src" / "blumeops"
+KINDS = {
+    "Finding": "finding", "UserError": "error", "EngineError": "engine", "Unavailable": "away", "Bug": "bug",
+}  # fmt: skip
+
+GROUPS = {
+    "0": "Reading files", "1": "The model", "2": "Names and network", "3": "Order and placement", "4": "Backups",
+    "5": "Secrets", "6": "The forge", "7": "Site `here`: programs, processes, the controller", "8": "Other engines",
+    "9": "The ground floor, and our bugs",
+}  # fmt: skip
+
+MEANINGS = {
+    "BLU001": "The text is no YAML, or holds more than one document.",
+    "BLU002": "A YAML file that is not read: larger than 16 MiB, not UTF-8, nested too deep, or aliases that grow too large.",
+    "BLU003": "A key stands twice in one mapping. Keep one.",
+    "BLU004": "A YAML tag (`!!x`). Tags are not read; leave it out.",
+    "BLU005": "There is no lab here: no lab.yaml in the folder, or in those above it.",
+    "BLU006": "A file of the lab cannot be read, or is a link that leads out of the lab's folder.",
+    "BLU007": "…",
+    "BLU101": "A field that does not exist. The hint names the nearest one.",
+    "BLU102": "A field that must be there is missing.",
+    "BLU103": "A value that does not fit its field: another type, not one of the choices, not the pattern.",
+    "BLU104": "A service stands in two places. Keep one.",
+    "BLU105": "A service's name cannot be a host name, an object and a file at once.",
+    "BLU106": "A service with `image:` does not say what state it keeps. `none` is an answer.",
+    "BLU110": "A host is named that the lab does not have.",
+    "BLU111": "A cluster is named that the lab does not have.",
+    "BLU112": "There is no such app in the catalogue or in the lab's `apps/`.",
+    "BLU113": "A service is named (a database, a registry, a forge, the proxy) that the lab does not have.",
+    "BLU114": "`allow:` names neither a person, a role, a host nor a service.",
+    "BLU115": "A mount names a share that no host has.",
+    "BLU116": "A host's owner is not among the people.",
+    "BLU120": "The app needs something, such as a database, and the service names none.",
+    "BLU121": "The service that is named as database provides none.",
+    "BLU122": "The app has no option or secret of that name.",
+    "BLU123": "A `{{ lookup }}` means nothing, an option's value does not fit its type, or a template is malformed.",
+    "BLU130": "A version that is something else every day, such as `latest`. Name one.",
+    "BLU201": "Two services have the same name in their addresses.",
+    "BLU202": "Two services of one host listen on the same port.",
+    "BLU203": "The proxy and the forge of site `here` want the same port.",
+    "BLU301": "A circle: nothing could start first. It is shown as a path, with the edge to break.",
+    "BLU302": "A service stands on a host that is not always on, or that runs no services of ours.",
+    "BLU303": "A part of a Kubernetes cluster stands on a host.",
+    "BLU304": "An image stands on a Mac, which runs native programs.",
+    "BLU305": "The proxy stands on a host and could not reach this service in a cluster: the lab names no tailnet.",
+    "BLU401": "The backups' share does not exist.",
+    "BLU402": "A backup would lie on the very device that it is a backup of.",
+    "BLU501": "What stands where a secret's reference should is none. It is not shown: it may be a value.",
+    "BLU502": "The age key's file is away, open to others, empty or damaged. A key is never written over.",
+    "BLU503": "The SOPS file cannot be opened with this age key.",
+    "BLU504": "The file is no SOPS file for age keys, is damaged, or is larger than 1 MiB.",
+    "BLU505": "sops refused the file for a reason that it does not tell by its exit code.",
+    "BLU506": "A value cannot be put there: another value or section is in the way, or a rule would leave it unencrypted.",
+    "BLU507": "The program sops is not on this machine.",
+    "BLU508": "A secret was asked for that is short enough to be guessed.",
+    "BLU510": "The SOPS file of this revision does not hold that reference.",
+    "BLU600": "A git command of ours failed; its words follow.",
+    "BLU601": "There is no such revision on the forge.",
+    "BLU602": "Somebody else moved `main` meanwhile. Repeat it.",
+    "BLU603": "The forge's port or the controller's socket is taken.",
+    "BLU604": "The state folder's path is too long for a Unix socket.",
+    "BLU605": "The lab's folder has no files, so the forge has nothing to begin with.",
+    "BLU610": "A pushed link leads out of the repository.",
+    "BLU611": "A pushed submodule. A lab is one repository.",
+    "BLU612": "A pushed file name that no system should meet: `..`, `.git`, a backslash, a line break and the like.",
+    "BLU613": "Two pushed files would be one file on macOS.",
+    "BLU615": "A pushed file is too large.",
+    "BLU616": "A push with too many files and folders.",
+    "BLU617": "A push that is too large when checked out.",
+    "BLU699": "The gate itself failed. The push is refused; the controller's log says more.",
+    "BLU700": "A unit could not be brought to what is wanted; the reason follows.",
+    "BLU701": "No source has the program in the version wanted; each says why, and how to get it.",
+    "BLU702": "The program was found, but lacks the binary that the app's command names.",
+    "BLU703": "apt or dpkg could not fetch or unpack the package.",
+    "BLU704": "A port is taken, by whom is said; or needs root; or none is free.",
+    "BLU705": "A folder in the state's place belongs to somebody else.",
+    "BLU706": "Services run as another user, who cannot get to the state folder.",
+    "BLU707": "A unit names a port or a file that it does not have.",
+    "BLU708": "There is no such service at this site, or it has printed nothing yet.",
+    "BLU709": "What the unit needs does not run, so its port or its database cannot be had.",
+    "BLU710": "The app's `init` command failed.",
+    "BLU711": "The provider could not make the database and role.",
+    "BLU712": "The app's `reload` command failed.",
+    "BLU720": "The process manager does not start or answer.",
+    "BLU721": "The process manager refuses to start or to stop a program.",
+    "BLU722": "The process manager does not run.",
+    "BLU790": "The state folder holds no site: `blumeops up` was never called.",
+    "BLU791": "The controller stopped answering while a command waited for it.",
+    "BLU792": "Another `up` or `down` of this site is at work.",
+    "BLU793": "The state folder belongs to another lab.",
+    "BLU794": "The controller does not run.",
+    "BLU795": "The controller does not start; its last lines follow.",
+    "BLU799": "The sync itself failed. The controller's log says more.",
+    "BLU901": "A program that we call is not on this machine.",
+    "BLU902": "A program that we called took longer than it may.",
+    "BLU903": "A file cannot be written: the disk is full, or the folder is read-only.",
+    "BLU910": "The status database is damaged or cannot be used. The controller sets a damaged one aside and begins anew.",
+    "BLU911": "The status database was written by a newer BlumeOps.",
+    "BLU912": "Another process holds the status database. Try again.",
+    "BLU913": "A run was to end that is not under way.",
+    "BLU990": "The renderer of site `here` met a part that it has no words for.",
+    "BLU991": "The renderer for Ansible or Kubernetes met a part that it has no words for.",
+    "BLU992": "A value that the checks should have refused reached a renderer.",
+    "BLU999": "Anything else that we did not foresee. `--traceback` shows where.",
+}
+
+
+def found() -> dict[str, set[str]]:
+    """Every code that the source says outside docstrings, and in which kinds of object."""
+    codes: dict[str, set[str]] = defaultdict(set)
+    for path in SOURCE.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                kind = KINDS.get(getattr(node.func, "id", ""), "")
+                for argument in node.args[:1]:
+                    if isinstance(argument, ast.Constant) and kind and _is_code(argument.value):
+                        codes[argument.value].add(kind)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+                for code in re.findall(r"BLU\d{3}", node.value):
+                    codes[code] |= set()
+    return codes
+
+
+def page() -> str:
+    """The table of each hundred."""
+    lines = []
+    codes = found()
+    if unknown := sorted(codes.keys() - MEANINGS.keys()):
+        raise SystemExit(f"scripts/docs/codes.py gives no meaning for: {', '.join(unknown)}")
+    for first, title in GROUPS.items():
+        inside = [code for code in sorted(codes) if code[3] == first]
+        if inside:
+            lines += [f"### {title}\n", "| code | kind | means |", "| --- | --- | --- |"]
+            lines += [f"| `{code}` | {_kind(code, codes[code])} | {MEANINGS[code]} |" for code in inside]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def checks() -> str:
+    """What is proved, in the order in which it is."""
+    rows = []
+    for check in CHECKS:
+        module = inspect.getmodule(check)
+        codes, _, about = (module.__doc__ or "").splitlines()[0].partition(": ")
+        detail = (check.__doc__ or "").splitlines()[0]
+        rows.append(f"| {codes} | {about.rstrip('.')} | {detail} |")
+    return "\n".join(["| codes | property | what is looked at |", "| --- | --- | --- |", *rows])
+
+
+def _kind(code: str, kinds: set[str]) -> str:
+    if kinds:
+        return ", ".join(kind for kind in KINDS.values() if kind in kinds)
+    if code[3] in "01234" or code.startswith("BLU61"):
+        return "finding"
+    return "bug" if code.endswith("99") else "error" if code[3] == "5" else "engine"
+
+
+def _is_code(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"BLU\d{3}", value) is not None
