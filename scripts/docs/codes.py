@@ -23,12 +23,12 @@ GROUPS = {
 
 MEANINGS = {
     "BLU001": "The text is no YAML, or holds more than one document.",
-    "BLU002": "A YAML file that is not read: larger than 16 MiB, not UTF-8, nested too deep, or aliases that grow too large.",
+    "BLU002": "A YAML file that is too large (16 MiB), not UTF-8, nested too deep, or has aliases that grow too large.",
     "BLU003": "A key stands twice in one mapping. Keep one.",
     "BLU004": "A YAML tag (`!!x`). Tags are not read; leave it out.",
     "BLU005": "There is no lab here: no lab.yaml in the folder, or in those above it.",
     "BLU006": "A file of the lab cannot be read, or is a link that leads out of the lab's folder.",
-    "BLU007": "…",
+    "BLU007": "A file below `services/` whose name is not plain, or does not end in `.yaml`, is not read.",
     "BLU101": "A field that does not exist. The hint names the nearest one.",
     "BLU102": "A field that must be there is missing.",
     "BLU103": "A value that does not fit its field: another type, not one of the choices, not the pattern.",
@@ -62,7 +62,7 @@ MEANINGS = {
     "BLU503": "The SOPS file cannot be opened with this age key.",
     "BLU504": "The file is no SOPS file for age keys, is damaged, or is larger than 1 MiB.",
     "BLU505": "sops refused the file for a reason that it does not tell by its exit code.",
-    "BLU506": "A value cannot be put there: another value or section is in the way, or a rule would leave it unencrypted.",
+    "BLU506": "A value cannot be put there: another one is in the way, or a rule would leave it unencrypted.",
     "BLU507": "The program sops is not on this machine.",
     "BLU508": "A secret was asked for that is short enough to be guessed.",
     "BLU510": "The SOPS file of this revision does not hold that reference.",
@@ -106,7 +106,7 @@ MEANINGS = {
     "BLU901": "A program that we call is not on this machine.",
     "BLU902": "A program that we called took longer than it may.",
     "BLU903": "A file cannot be written: the disk is full, or the folder is read-only.",
-    "BLU910": "The status database is damaged or cannot be used. The controller sets a damaged one aside and begins anew.",
+    "BLU910": "The status database cannot be used. The controller sets a damaged one aside and begins anew.",
     "BLU911": "The status database was written by a newer BlumeOps.",
     "BLU912": "Another process holds the status database. Try again.",
     "BLU913": "A run was to end that is not under way.",
@@ -127,8 +127,9 @@ def found() -> dict[str, set[str]]:
             if isinstance(node, ast.Call):
                 kind = KINDS.get(getattr(node.func, "id", ""), "")
                 for argument in node.args[:1]:
-                    if isinstance(argument, ast.Constant) and kind and _is_code(argument.value):
-                        codes[argument.value].add(kind)
+                    code = str(argument.value) if isinstance(argument, ast.Constant) else ""
+                    if kind and re.fullmatch(r"BLU\d{3}", code):
+                        codes[code].add(kind)
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
                 for code in re.findall(r"BLU\d{3}", node.value):
                     codes[code] |= set()
@@ -162,12 +163,10 @@ def checks() -> str:
 
 
 def _kind(code: str, kinds: set[str]) -> str:
+    if code.startswith("BLU61"):
+        kinds = kinds | {"finding"}  # said by `forge.inspect` through a function of its own
     if kinds:
         return ", ".join(kind for kind in KINDS.values() if kind in kinds)
-    if code[3] in "01234" or code.startswith("BLU61"):
+    if code[3] in "01234":
         return "finding"
     return "bug" if code.endswith("99") else "error" if code[3] == "5" else "engine"
-
-
-def _is_code(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"BLU\d{3}", value) is not None

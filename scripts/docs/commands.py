@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from blumeops.cli import main as cli
 
@@ -25,18 +25,17 @@ def each(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
 
 def options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """What a command takes, as far as people are to know."""
-    return [
-        action
-        for action in parser._actions
-        if action.help != argparse.SUPPRESS and not isinstance(action, argparse._HelpAction | argparse._SubParsersAction)
-    ]
+    shown = [action for action in parser._actions if action.help != argparse.SUPPRESS]
+    return [action for action in shown if action.dest != "help" and action.nargs != argparse.PARSER]
 
 
 def page() -> str:
     """All commands."""
     top = cli.parser()
     found = list(each(top))
-    common = {action.option_strings[-1]: action for action in options(_named(found, "status")) if _everywhere(action)}
+    status = next(command for command in found if _name(command) == "status")
+    (group,) = (group for group in status._action_groups if group.title == "everywhere")
+    common = {action.option_strings[-1]: action for action in group._group_actions if action in options(status)}
     own = [_part(command, common.keys()) for command in found if _name(command).split()[0] not in INNER]
     inner = [_part(command, common.keys()) for command in found if _name(command).split()[0] in INNER]
     return "\n".join([
@@ -46,7 +45,7 @@ def page() -> str:
     ])  # fmt: skip
 
 
-def _part(command: argparse.ArgumentParser, common: object) -> str:
+def _part(command: argparse.ArgumentParser, common: Collection[str]) -> str:
     name = _name(command)
     depth = "###" if name.split()[0] in INNER else "##"
     own = [action for action in options(command) if not (action.option_strings and action.option_strings[-1] in common)]
@@ -55,9 +54,9 @@ def _part(command: argparse.ArgumentParser, common: object) -> str:
     return "\n".join([*lines, *_table(own), ""] if own else lines)
 
 
-def _table(actions: object) -> list[str]:
+def _table(actions: Iterable[argparse.Action]) -> list[str]:
     rows = []
-    for action in actions:  # type: ignore[attr-defined]
+    for action in actions:
         value = _escaped(_metavar(action))
         label = ", ".join(f"`{option}`" for option in action.option_strings) or f"`{value}`"
         if action.option_strings and action.nargs != 0:
@@ -93,16 +92,8 @@ def _about(command: argparse.ArgumentParser, name: str) -> str:
     return about[:1].upper() + about[1:].rstrip(".") + "."
 
 
-def _named(found: list[argparse.ArgumentParser], name: str) -> argparse.ArgumentParser:
-    return next(command for command in found if _name(command) == name)
-
-
 def _name(command: argparse.ArgumentParser) -> str:
     return command.prog.removeprefix("blumeops ")
-
-
-def _everywhere(action: argparse.Action) -> bool:
-    return bool(action.option_strings) and getattr(action.container, "title", "") == "everywhere"
 
 
 def _escaped(text: str) -> str:

@@ -5,30 +5,25 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from blumeops.facts.wiring import VOCABULARY
+from blumeops.lab import fields, quantities
 from blumeops.render import ansible, kubernetes, local
 
 LAB = Path(__file__).resolve().parents[2] / "src" / "blumeops" / "lab"
 ENGINES = {"local": local.BECOMES, "Ansible": ansible.BECOMES, "Kubernetes": kubernetes.BECOMES}
 
-KINDS = {
-    "str": "text", "int": "a whole number", "bool": "`true` or `false`", "Any": "anything",
+WORDS = {
     "Scalar": "text, a number, `true` or `false`",
-    "Name": "a name: lower-case letters, digits and inner hyphens, beginning with a letter, 53 at most",
-    "Key": "a key: lower-case letters, digits, `_` and `-`, beginning with a letter, 63 at most",
-    "EnvName": "an environment variable's name",
-    "FileName": "a file's name, without a folder",
-    "AbsolutePath": "an absolute path",
-    "UrlPath": "the path of a URL, beginning with `/`",
-    "Version": "a version, quoted where YAML would read a number",
-    "Templated": "text that may hold [lookups](lookups.md)",
+    "Count": "a whole number, 1 or more",
     "PortNumber": "a number from 1 to 65535",
     "Duration": "a duration: `90s`, `1h30m`, `30d`; units `ms`, `s`, `m`, `h`, `d`, `w`",
     "Size": "a size: `128Mi`, `2G`, or a number of bytes; units `Ki`, `Mi`, `Gi`, `Ti`, `k`, `M`, `G`, `T`",
-}  # fmt: skip
-PLAIN = {"str": "text", "int": "number", "bool": "true/false", "Any": "anything", "Scalar": "text or number"}
+}
+"""What a kind of value takes, where neither its pattern nor its docstring says so."""
+PLAIN = {"str": "text", "int": "number", "float": "number", "bool": "true or false", "Any": "anything"}
 OMIT = ("Lab",)
 
 
@@ -58,11 +53,11 @@ def models(file: str) -> dict[str, tuple[str, list[Field]]]:
 
 def app_fields() -> str:
     """The table of an app's fields, with what each becomes."""
-    _, fields = models("app.py")["App"]
+    _, own = models("app.py")["App"]
     lines = ["| field | holds | default | means |", "| --- | --- | --- | --- |"]
-    lines += [f"| `{field.name}` | {field.kind} | {field.default} | {field.about} |" for field in fields]
+    lines += [f"| `{field.name}` | {field.kind} | {field.default} | {field.about} |" for field in own]
     lines += ["\n### What each field becomes\n", f"| field | {' | '.join(ENGINES)} |", "| --- | --- | --- | --- |"]
-    for field in fields:
+    for field in own:
         cells = [_escaped(becomes.get(field.name, "**not said**")) for becomes in ENGINES.values()]
         lines.append(f"| `{field.name}` | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -82,7 +77,7 @@ def lab() -> str:
 
 def kinds() -> str:
     """What the words in the column `holds` mean, as far as they are not plain."""
-    rows = [f"| {name} | {about} |" for name, about in KINDS.items() if name not in PLAIN]
+    rows = [f"| {name} | {_escaped(about)} |" for name, about in sorted(_kinds().items())]
     return "\n".join(["| word | what it takes |", "| --- | --- |", *rows])
 
 
@@ -94,24 +89,23 @@ def lookups() -> str:
 
 def _parts(found: dict[str, tuple[str, list[Field]]]) -> str:
     lines = []
-    for name, (about, fields) in found.items():
+    for name, (about, own) in found.items():
         lines += [f"### {name}\n", f"{about}\n", "| field | holds | default | means |", "| --- | --- | --- | --- |"]
-        lines += [f"| `{field.name}` | {field.kind} | {field.default} | {field.about} |" for field in fields]
+        lines += [f"| `{field.name}` | {field.kind} | {field.default} | {field.about} |" for field in own]
         lines.append("")
     return "\n".join(lines)
 
 
 def _fields(model: ast.ClassDef, constants: dict[str, str]) -> list[Field]:
-    fields = []
+    found = []
     for node, after in zip(model.body, [*model.body[1:], None], strict=True):
         if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
             continue
         about = ""
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
             about = _flat(after.value.value)
-        optional = isinstance(node.annotation, ast.BinOp) and ast.unparse(node.annotation).endswith("| None")
-        fields.append(Field(node.target.id, _kind(node.annotation), _default(node.value, optional, constants), about))
-    return fields
+        found.append(Field(node.target.id, _kind(node.annotation), _default(node.value, constants), about))
+    return found
 
 
 def _kind(node: ast.expr) -> str:
@@ -120,7 +114,7 @@ def _kind(node: ast.expr) -> str:
         case ast.Name(id=name) if name in PLAIN:
             return PLAIN[name]
         case ast.Name(id=name):
-            return name if name in KINDS else f"[{name}](#{name.lower()})" if name in _all_models() else _unknown(name)
+            return name if name in _kinds() else _link(name)
         case ast.BinOp(left=left, right=ast.Constant(value=None)):
             return _kind(left)
         case ast.BinOp(left=left, right=right):
@@ -132,13 +126,13 @@ def _kind(node: ast.expr) -> str:
         case ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Tuple(elts=choices)):
             return ", ".join(f"`{ast.literal_eval(choice)}`" for choice in choices)
         case ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Constant(value=value)):
-            return f"`{value}`"
+            return f"`{value!s}`"
         case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[inner, *_])):
             return _kind(inner)
     return _unknown(ast.unparse(node))
 
 
-def _default(value: ast.expr | None, optional: bool, constants: dict[str, str]) -> str:
+def _default(value: ast.expr | None, constants: dict[str, str]) -> str:
     if value is None:
         return "required"
     if isinstance(value, ast.Call) and ast.unparse(value.func) == "Field":
@@ -146,17 +140,38 @@ def _default(value: ast.expr | None, optional: bool, constants: dict[str, str]) 
             return ""
         value = value.args[0]
     text = constants.get(ast.unparse(value), ast.unparse(value))
-    if text in ("{}", "()", "None", "''") or text.endswith("()") or optional and text == "None":
+    if text in ("{}", "()", "None", "''") or text.endswith("()"):
         return ""
     text = re.sub(r"^'(.*)'$", r"\1", text)
+    text = re.sub(r"^(\d+)\.0$", r"\1s", text)  # the only numbers with a point are durations
     return f"`{text}`".replace("True", "true").replace("False", "false")
 
 
-def _all_models() -> set[str]:
-    names: set[str] = set()
-    for file in ("app.py", "model.py"):
-        names |= {node.name for node in ast.parse((LAB / file).read_text()).body if isinstance(node, ast.ClassDef)}
-    return names
+@cache
+def _kinds() -> dict[str, str]:
+    """The kinds of value that fields.py and quantities.py define, in words."""
+    found = {}
+    for module in (fields, quantities):
+        body = ast.parse(Path(str(module.__file__)).read_text()).body
+        for node, after in zip(body, [*body[1:], None], strict=True):
+            name = ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else ""
+            if not name[:1].isupper() or name.isupper():
+                continue
+            patterns = [getattr(each, "pattern", None) for each in getattr(getattr(module, name), "__metadata__", ())]
+            said = [fields.PATTERNS[pattern] for pattern in patterns if pattern in fields.PATTERNS]
+            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                said.append(str(after.value.value).rstrip("."))
+            found[name] = "; ".join(said) or WORDS.get(name) or _unknown(name)
+    return found
+
+
+def _link(name: str) -> str:
+    """To the part about another model: those of apps stand on the page of apps, those of labs on theirs."""
+    for file, page in (("app.py", "app-model.md"), ("model.py", "lab-model.md")):
+        body = ast.parse((LAB / file).read_text()).body
+        if any(isinstance(node, ast.ClassDef) and node.name == name for node in body):
+            return f"[{name}]({page}#{name.lower()})"
+    return _unknown(name)
 
 
 def _unknown(name: str) -> str:
@@ -168,4 +183,4 @@ def _flat(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
+    return text.replace("|", "\\|").replace("<", "&lt;")

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from blumeops.checks.check import check_folder
 from blumeops.facts.parts import SecretValue
 from blumeops.render.kubernetes.manifest import dump
+from blumeops.render.kubernetes.places import Site
 from blumeops.render.kubernetes.words import Words, argument, variables
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -36,6 +39,19 @@ HOSTILE = [
 def test_yaml_gives_back_every_text() -> None:
     """A reader of YAML 1.1 finds each text as the text it was, as a value and as a key."""
     data = {f"k{number}": text for number, text in enumerate(HOSTILE)} | dict.fromkeys(HOSTILE, "key")
+    assert yaml.safe_load(dump("x", [data])) == data
+
+
+ANYTHING = st.recursive(
+    st.text() | st.text("ab \n\t:#-{'\"|>") | st.booleans() | st.integers() | st.none(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(max_size=20), ANYTHING, min_size=1, max_size=4))
+def test_yaml_gives_back_everything(data: dict[str, object]) -> None:
+    """However maps, lists and texts lie in each other."""
     assert yaml.safe_load(dump("x", [data])) == data
 
 
@@ -168,7 +184,7 @@ def first_words() -> Words:
     """The words of a service of the first lab: literals and secrets are the same in all."""
     checked = check_folder(REPOSITORY / "labs" / "first")
     assert checked.passed
-    return Words(checked.passed, checked.facts.services["miniflux"])
+    return Words(Site(checked.passed.lab, checked.passed.facts), checked.facts.services["miniflux"])
 
 
 def test_a_reference_has_a_name_that_go_can_say() -> None:

@@ -9,7 +9,6 @@ from blumeops.facts.derive import Facts
 from blumeops.facts.graph import cycle
 from blumeops.lab.model import Lab
 
-
 MOST = 20
 """Cycles that are told at once: each is looked for anew."""
 LONGEST = 12

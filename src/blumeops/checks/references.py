@@ -36,7 +36,7 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
             yield from _named(lab, "BLU113", of("database"), name, "service", service.database, lab.services)
         if lab.app_of(name) is None and not (service.chart or service.manifests or service.compose or service.role):
             app = service.app or name
-            if f"apps/{app}" not in lab.broken and f"{name}.app" not in lab.broken:
+            if f"apps/{app}" not in lab.broken and lab.broken.isdisjoint({f"{name}.app", f"{name}.image"}):
                 hint = f"write apps/{app}/app.yaml, or give the service an `image:`"
                 place = of("app") if service.app else of()
                 yield Finding("BLU112", place, name, f"there is no app `{app}` in the catalogue or in apps/", hint)

@@ -25,5 +25,5 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
 
 def _wrong(subject: str, reference: str, place: Place) -> Iterator[Finding]:
     if not _REFERENCE.fullmatch(reference):
-        hint = "write op://vault/item/field; the value belongs in the store"
+        hint = "write op://vault/item/field, and keep the value in the store"
         yield Finding("BLU501", place, subject, "is not a reference to a secret", hint)

@@ -125,6 +125,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 0
+    except OSError as error:
+        print(f"blumeops: BLU903 {error.filename or arguments.command}: {error.strerror or error}", file=sys.stderr)
+        code = 1
     except Exception as error:
         if getattr(arguments, "traceback", False):
             raise

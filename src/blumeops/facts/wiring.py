@@ -216,7 +216,12 @@ class _Wirer:
         means = next(f"`{form}` is {words}" for form, words in VOCABULARY.items() if form.partition(".")[0] == kind)
         if kind not in names:
             return means
-        return f"{means}; {self.app.app} has {', '.join(names[kind]) or 'none'}"
+        has = (
+            f"the {kind} of {self.app.app} are {', '.join(names[kind])}"
+            if names[kind]
+            else f"{self.app.app} has no {kind}"
+        )
+        return f"{has}; {means}"
 
     def option(self, rest: tuple[str, ...]) -> Text | None:
         option = self.app.options.get(rest[0]) if rest else None

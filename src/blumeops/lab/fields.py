@@ -47,6 +47,7 @@ _ADDRESS = r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$"
 _BRANCH = r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$"
 _VAULT = r"^[A-Za-z0-9._-]+( +[A-Za-z0-9._-]+)*$"
 _TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 _SHARE = r"^[^/\x00-\x1f]+/[^/\x00-\x1f]+$"
 _IMAGE = (
     r"^([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
@@ -66,6 +67,7 @@ PATTERNS = {
     _BRANCH: "a branch's name",
     _VAULT: "a vault's name: letters, digits, - _ . and inner spaces",
     _TIME: 'a time like "02:00", in quotes',
+    _LINE: "text on one line",
     _SHARE: "HOST/SHARE",
     _IMAGE: "an image like registry.example.org/name:1.2.3",
 }
@@ -86,7 +88,7 @@ Vault = Annotated[str, StringConstraints(pattern=_VAULT)]
 TimeOfDay = Annotated[str, StringConstraints(pattern=_TIME)]
 ShareName = Annotated[str, StringConstraints(pattern=_SHARE)]
 Image = Annotated[str, StringConstraints(pattern=_IMAGE)]
-Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$")]
+Line = Annotated[str, StringConstraints(pattern=_LINE)]
 """Text on one line."""
 Templated = Annotated[str, BeforeValidator(_text), AfterValidator(_template)]
 """Text that may hold `{{ lookups }}`."""

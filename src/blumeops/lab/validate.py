@@ -32,7 +32,6 @@ _BOUNDS = {
 }  # fmt: skip
 MOST_COMPARED = 200
 _MOST_TOLD = 24
-_SECRET = frozenset({"secrets", "token"})
 
 
 def validate(model: type[Model], data: Any, document: Document, path: Path = ()) -> tuple[Model | None, list[Finding]]:
@@ -101,8 +100,9 @@ def _finding(
         return Finding("BLU101", place, subject, "there is no such field", meant(str(loc[-1]), known))
     if kind == "missing":
         return Finding("BLU102", place, subject, "is missing")
-    given = "what stands there" if _SECRET.intersection(subject.split(".")) else _given(detail.get("input"))
-    return Finding("BLU103", place, subject, _words(group, given))
+    path = subject.split(".")
+    secret = "token" in path or "secrets" in path[1:]
+    return Finding("BLU103", place, subject, _words(group, "" if secret else f", not {_given(detail.get('input'))}"))
 
 
 def meant(given: str, known: Collection[str]) -> str:
@@ -114,23 +114,24 @@ def meant(given: str, known: Collection[str]) -> str:
     return f"known: {first}{', …' if len(known) > _MOST_TOLD else ''}" if known else "there is none yet"
 
 
-def _words(group: list[ErrorDetails], given: str) -> str:
+def _words(group: list[ErrorDetails], but: str) -> str:
+    """What it must be; `but`: what it is instead, as the end of the sentence."""
     detail = group[0]
-    kind = detail["type"]
+    kind, context = detail["type"], detail.get("ctx", {})
     wanted = list(dict.fromkeys(_WANTED[each["type"]] for each in group if each["type"] in _WANTED))
+    if len(wanted) > 1:
+        *first, last = (each for each in wanted if each != "a whole number")
+        wanted = [f"{', '.join(first)} or {last}"]
     if kind == "value_error":
-        return shown(str(detail["ctx"]["error"]), 200)
+        return shown(str(context["error"]), 200)
     if kind in ("literal_error", "enum"):
-        return f"must be {detail['ctx']['expected']}, not {given}"
+        return f"must be {context['expected']}{but}"
     if kind in _BOUNDS:
         words, bound = _BOUNDS[kind]
-        return f"must be {words} {detail['ctx'][bound]}, not {given}"
+        return f"must be {words} {context[bound]}{but}"
     if kind == "string_pattern_mismatch":
-        pattern = detail["ctx"]["pattern"]
-        return f"must be {PATTERNS.get(pattern, f'text that matches {pattern}')}, not {given}"
-    if wanted:
-        return f"must be {' or '.join(wanted)}, not {given}"
-    return f"{given} does not fit: {detail['msg']}"
+        return f"must be {PATTERNS.get(context['pattern'], 'like ' + context['pattern'])}{but}"
+    return f"must be {wanted[0]}{but}" if wanted else f"does not fit: {detail['msg']}{but}"
 
 
 def _given(value: Any) -> str:

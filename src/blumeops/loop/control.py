@@ -25,7 +25,7 @@ def routes(controller: Controller) -> list[Route]:
         head = controller.site.repository.head()
         if head is None:
             return Response(status_code=409)
-        return StreamingResponse(_told(controller.want(head)), media_type="text/plain")
+        return StreamingResponse(_told(controller.want(head, retry=True)), media_type="text/plain")
 
     return [Route("/ping", ping), Route("/sync", sync, methods=["POST"])]
 

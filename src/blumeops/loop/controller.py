@@ -31,6 +31,7 @@ class Job:
     """One wanted revision, and what is told about it."""
 
     revision: str
+    retry: bool = False
     lines: list[str] = field(default_factory=list)
     result: Synced | None = None
     superseded_by: str = ""
@@ -44,6 +45,13 @@ class Job:
         """Add lines, and wake whoever follows."""
         async with self.changed:
             self.lines += lines
+            self.changed.notify_all()
+
+    async def supersede(self, by: str) -> None:
+        """End it before it began: a newer revision takes its place."""
+        await self.tell(f"superseded by {by[:8]}, which was pushed meanwhile")
+        async with self.changed:
+            self.superseded_by = by
             self.changed.notify_all()
 
     async def follow(self) -> AsyncIterator[str]:
@@ -73,15 +81,14 @@ class Controller:
 
     # what comes in
 
-    def want(self, revision: str) -> Job:
-        """Ask for a revision; the job that brings it."""
+    def want(self, revision: str, *, retry: bool = False) -> Job:
+        """Ask for a revision; the job that brings it. `retry`: also what was refused in this form before."""
         for job in (self._next, self._current):
-            if job and job.revision == revision and not job.over:
+            if job and job.revision == revision and not job.over and (job.retry or not retry):
                 return job
-        waiting, self._next = self._next, Job(revision)
+        waiting, self._next = self._next, Job(revision, retry=retry)
         if waiting:
-            waiting.superseded_by = revision
-            told = asyncio.create_task(waiting.tell(f"superseded by {revision[:8]}, which was pushed meanwhile"))
+            told = asyncio.create_task(waiting.supersede(revision))
             self._telling.add(told)
             told.add_done_callback(self._telling.discard)
         self._wake.set()
@@ -121,7 +128,7 @@ class Controller:
             log.warning("the sync of %s was interrupted; it is done again", run.revision[:8])
         head = self.site.repository.head()
         if head:
-            self.want(head)
+            self.want(head, retry=True)
         stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
             waking = asyncio.create_task(self._wake.wait())
@@ -152,7 +159,7 @@ class Controller:
             asyncio.run_coroutine_threadsafe(job.tell(line), loop)
 
         try:
-            result = await asyncio.to_thread(self._sync_in_thread, job.revision, say)
+            result = await asyncio.to_thread(self._sync_in_thread, job, say)
         except Exception as error:
             log.exception("the sync of %s failed", job.revision)
             result = Synced(job.revision, False, (f"BLU799 sync: a bug: {type(error).__name__}; see the log",))
@@ -162,10 +169,12 @@ class Controller:
             job.changed.notify_all()
         self._current = None
 
-    def _sync_in_thread(self, revision: str, say: Say) -> Synced:
+    def _sync_in_thread(self, job: Job, say: Say) -> Synced:
+        # What is on main counts: generated secrets, or a push during the sync before, may have moved it.
+        revision = self.site.repository.head() or job.revision
         examined, self._examined = self._examined, None
         known = examined if examined and examined.name == revision else None
-        result, applied = sync(self.site, revision, say, known)
+        result, applied = sync(self.site, revision, say, known, retry=job.retry)
         self.applied = applied or self.applied
         return result
 

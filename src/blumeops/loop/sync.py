@@ -25,6 +25,7 @@ from blumeops.status.database import Database
 
 Say = Callable[[str], None]
 AT_ONCE = 4
+_REFUSED_BEFORE = "was refused in this very form before; `blumeops sync` tries it again"
 
 
 @dataclass
@@ -57,8 +58,13 @@ class Synced:
         return () if self.told else self.lines
 
 
-def sync(site: Site, wanted: str, say: Say, known: Revision | None = None) -> tuple[Synced, Revision | None]:
+def sync(
+    site: Site, wanted: str, say: Say, known: Revision | None = None, *, retry: bool = False
+) -> tuple[Synced, Revision | None]:
     """Bring the site to revision `wanted` of main; `known`: that revision, where the gate has read it already.
+
+    A unit that was refused in the very form that is wanted is left alone, unless `retry` says otherwise: what
+    serves in its place is not interrupted by a push that has nothing to do with it.
 
     Returns how it ended, and the revision whose units are the wanted ones now: None when it was refused whole.
     Never raises BlumeError: that is told, and recorded.
@@ -74,7 +80,7 @@ def sync(site: Site, wanted: str, say: Say, known: Revision | None = None) -> tu
         record = replace(record, wanted_revision=revision.name)
         records.put_site(site.database, record)
         applied = revision
-        synced = _apply(site, revision, say)
+        synced = _apply(site, revision, say, retry)
     except BlumeError as error:
         synced = Synced(wanted, False, (str(error),))
     problem = "" if synced.ok else synced.lines[0]
@@ -95,12 +101,13 @@ def _refused(site: Site, revision: Revision) -> Synced:
     return Synced(revision.name, False, lines)
 
 
-def _apply(site: Site, revision: Revision, say: Say) -> Synced:
+def _apply(site: Site, revision: Revision, say: Say, retry: bool) -> Synced:
     engine = site.engine(reader(revision, site.key))
     plan = compare(revision.units, engine.applied())
     changes = [f"{change.unit}: {change.action}: {effect}" for change in plan.changes for effect in change.effects]
     run = records.begin(site.database, revision.name, site.clock(), changes)
-    outcomes = _apply_units(site, engine, revision.units, run, say)
+    refused = {} if retry else {name: each.refused for name, each in engine.observe().items()}
+    outcomes = _apply_units(site, engine, revision.units, refused, run, say)
     for change in plan.changes:
         if change.action == "remove":
             _step(site, run, change.unit, lambda unit=change.unit: _remove(engine, unit), say)  # type: ignore[misc]
@@ -114,7 +121,12 @@ def _apply(site: Site, revision: Revision, say: Say) -> Synced:
 
 
 def _apply_units(
-    site: Site, engine: LocalEngine, units: Mapping[str, LocalUnit], run: int, say: Say
+    site: Site,
+    engine: LocalEngine,
+    units: Mapping[str, LocalUnit],
+    refused: Mapping[str, str],
+    run: int,
+    say: Say,
 ) -> dict[str, Outcome]:
     """Apply every unit once all that it needs was applied."""
     outcomes: dict[str, Outcome] = {}
@@ -125,6 +137,9 @@ def _apply_units(
             for name in list(left):
                 if all(need in outcomes or need not in units for need in units[name].needs):
                     left.remove(name)
+                    if refused.get(name) == digest_of(units[name]):
+                        outcomes[name] = Outcome(name, "failed", _REFUSED_BEFORE)
+                        continue
                     running[pool.submit(_apply_unit, site, engine, units[name], run, say)] = name
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
@@ -180,7 +195,7 @@ def needs_healing(revision: Revision, seen: Mapping[str, Observed]) -> list[str]
         name
         for name, unit in revision.units.items()
         if (each := seen.get(name)) is not None
-        and (each.drift or each.state == "stopped")
+        and (each.drift or each.state in ("stopped", "waiting"))
         and each.refused != digest_of(unit)
     ]
 

@@ -16,7 +16,15 @@ from blumeops.plan.text import lines, parts_text
 from blumeops.render.local_unit import LocalUnit
 
 Action = Literal["start", "restart", "replace", "reload", "record", "remove"]
-_NO_RESTART = {"place", "url", "needs", "memory", "health", "sources", "grants", "secret_files"}
+_NO_RESTART = {
+    "app", "place", "url", "needs", "memory", "health", "sources", "grants", "init", "state", "update", "reload",
+}  # fmt: skip
+"""What the running process does not see: the engine compares how it was started."""
+_FIELDS = {
+    "env": "environment", "url": "address", "init": "first start", "secret_files": "secrets", "stop_signal": "stop",
+    "stop_seconds": "stop", "sources": "where the program comes from", "grants": "database", "state": "what is kept",
+}  # fmt: skip
+"""The names of fields in a person's words, where they differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +82,29 @@ def start_order(units: Iterable[LocalUnit]) -> list[str]:
 
 def _started(unit: LocalUnit) -> Change:
     diff = _diff(unit.unit, [], lines(unit))
+    action: Action = "record" if _at_rest(unit) else "start"
+    return Change(unit.unit, action, "is new", tuple(_begins(unit)), diff)
+
+
+def _at_rest(unit: LocalUnit) -> bool:
+    """Whether nothing of the unit is kept running."""
+    return bool(unit.provided or unit.unavailable) or unit.kind == "job"
+
+
+def _begins(unit: LocalUnit) -> list[str]:
     if unit.provided:
-        return Change(unit.unit, "record", "is new", (f"{unit.provided} stands in for {unit.unit}",), diff)
+        return [f"{unit.provided} stands in for {unit.unit}"]
     if unit.unavailable:
-        return Change(unit.unit, "record", "is new", (f"{unit.unit} cannot run here: {unit.unavailable}",), diff)
-    effects = [f"{unit.app} {unit.version} starts"]
+        return [f"{unit.unit} cannot run here: {unit.unavailable}"]
+    effects = [f"{unit.app} {unit.version} {'runs at set times' if unit.kind == 'job' else 'starts'}"]
     if unit.url:
         effects.append(f"{unit.url} leads to it")
-    effects += [f"{grant.provider} gets a database and a role for it" for grant in unit.grants]
-    return Change(unit.unit, "start", "is new", tuple(effects), diff)
+    return effects + [f"{grant.provider} gets a database and a role for it" for grant in unit.grants]
 
 
 def _removed(unit: LocalUnit) -> Change:
-    effects = [f"{unit.unit} stops"]
-    if unit.url:
+    effects = [f"{unit.unit} is not run any more" if _at_rest(unit) else f"{unit.unit} stops"]
+    if unit.url and not _at_rest(unit):
         effects.append(f"{unit.url} leads nowhere")
     if unit.state or unit.grants:
         effects.append("its data is kept")
@@ -98,24 +115,34 @@ def _changed(before: LocalUnit, after: LocalUnit) -> Change:
     different = {name for name in LocalUnit.model_fields if getattr(before, name) != getattr(after, name)}
     effects = _effects(before, after, different)
     action: Action
-    if different <= _NO_RESTART or after.provided or after.unavailable:
+    if _at_rest(after):
         action = "record"
+        if not _at_rest(before):
+            effects = [f"{before.unit} stops", *_begins(after)]
+    elif _at_rest(before):
+        action = "start"
+        effects = _begins(after)
+    elif different <= _NO_RESTART:
+        action = "record"
+        effects.append("nothing is restarted")
     elif different <= {*_NO_RESTART, "files"} and after.reload:
         action = "reload"
         effects.append("it reads its files anew; nobody is cut off")
-    elif after.update == "replace":
+    elif after.update == "replace" and all(port.fixed is None for port in after.ports.values()):
         action = "replace"
         effects.append("the new one is healthy before the old one stops")
     else:
         action = "restart"
         effects.append("a short break; the old one comes back if the new one does not get healthy")
-    why = ", ".join(sorted(different))
+    why = ", ".join(dict.fromkeys(_FIELDS.get(name, name) for name in sorted(different)))
     return Change(after.unit, action, f"{why} changed", tuple(effects), _diff(after.unit, lines(before), lines(after)))
 
 
 def _effects(before: LocalUnit, after: LocalUnit, different: set[str]) -> list[str]:
     effects = []
-    if "version" in different:
+    if "app" in different:
+        effects.append(f"{before.app} becomes {after.app}; what it kept is not carried over")
+    elif "version" in different:
         effects.append(f"{after.app} goes from {before.version} to {after.version}")
     for name in sorted(before.env.keys() | after.env.keys()):
         old, new = before.env.get(name), after.env.get(name)
@@ -127,7 +154,8 @@ def _effects(before: LocalUnit, after: LocalUnit, different: set[str]) -> list[s
             effects.append(f"the file {name} changes")
     if "url" in different:
         effects.append(f"{before.url or 'no address'} becomes {after.url or 'no address'}")
-    return effects
+    added = {grant.provider for grant in after.grants} - {grant.provider for grant in before.grants}
+    return effects + [f"{provider} gets a database and a role for it" for provider in sorted(added)]
 
 
 def _diff(unit: str, before: list[str], after: list[str]) -> str:

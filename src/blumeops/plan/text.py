@@ -1,15 +1,23 @@
-"""A unit as lines of text: what a person compares. Secrets stand in it as references."""
+"""A unit as lines of text: what a person compares. Secrets stand in it as references.
+
+Two units that differ have lines that differ. Every line is printable: a value's own line breaks and control
+characters stand in it as escapes.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
+
+from pydantic import BaseModel
 
 from blumeops.render.local_unit import FolderPart, LocalUnit, PortPart, SecretFilePart, SecretPart, Text
 
 
 def parts_text(text: Text) -> str:
-    """A text with what only the machine knows in angle brackets."""
-    return "".join(_part(part) for part in text)
+    """A text on one line, with what only the machine knows in angle brackets."""
+    return _printable("".join(map(_part, text)))
 
 
 def lines(unit: LocalUnit) -> list[str]:
@@ -28,14 +36,15 @@ def _value(name: str, value: Any) -> list[str]:
             return [
                 line
                 for file, text in value.items()
-                for line in (f"file {file}:", *(f"  {row}" for row in parts_text(text).splitlines()))
+                for line in (
+                    f"file {file}:",
+                    *(f"  {_printable(row)}" for row in "".join(map(_part, text)).split("\n")),
+                )
             ]
         case "env", dict():
             return [f"env {key}: {parts_text(text)}" for key, text in value.items()]
         case (("command" | "reload"), tuple()):
-            return [f"{name}: {' '.join(parts_text(text) for text in value)}"]
-        case "sources", tuple():
-            return [f"source: {source.kind} {source.name}" for source in value]
+            return [f"{name}: {_words(value)}"]
         case _, dict():
             return [f"{name} {key}: {_plain(inner)}" for key, inner in value.items()]
         case _, tuple():
@@ -43,10 +52,20 @@ def _value(name: str, value: Any) -> list[str]:
     return [f"{name}: {_plain(value)}"]
 
 
+def _words(texts: Sequence[Text]) -> str:
+    """A command; a word with spaces or quotes stands in quotes."""
+    words = map(parts_text, texts)
+    return " ".join(word if word and not set(word) & set(" \"'") else json.dumps(word) for word in words)
+
+
 def _plain(value: Any) -> str:
-    if hasattr(value, "model_dump_json"):
-        return str(value.model_dump_json(exclude_defaults=True))
-    return str(value)
+    if isinstance(value, BaseModel):
+        return _printable(value.model_dump_json(exclude_defaults=True))
+    return _printable(str(value))
+
+
+def _printable(line: str) -> str:
+    return "".join(char if char.isprintable() or char == "\t" else repr(char)[1:-1] for char in line)
 
 
 def _part(part: str | SecretPart | SecretFilePart | PortPart | FolderPart) -> str:

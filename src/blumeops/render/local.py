@@ -103,7 +103,7 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
         secret_files=_secret_files(service),
         ports={
             name: unit.Port(fixed=checked.lab.settings.here.https if port.entry else None, protocol=port.protocol)
-            for name, port in (service.service.ports or app.ports).items()
+            for name, port in {**app.ports, **service.service.ports}.items()
         },
         state=tuple((service.service.state or app.state).folders),
         health=unit.Health(kind="http", port=health.port, path=health.http, within=health.within)
@@ -129,7 +129,7 @@ def _source(source: AppSource) -> unit.Source:
 
 def _routes(checked: CheckedLab) -> Text:
     def upstream(route: Route) -> Text:
-        return ("tcp/{file.", parts.UpstreamFile(route.service, route.port), "}")
+        return ('"tcp/{file.', parts.UpstreamFile(route.service, route.port), '}"')  # a folder may have spaces
 
     here = checked.lab.settings.here
     return caddyfile(checked.lab, checked.facts, HERE_DOMAIN, here.https, "tls internal", upstream)
@@ -139,7 +139,10 @@ def _secret_files(service: ServiceFacts) -> dict[str, str]:
     """The secrets that the app wants as files: those that it looks up as such."""
     references = {use.name: use.reference for use in service.secrets}
     wiring = service.wiring
-    texts = [*wiring.command, *wiring.init_command, *wiring.env.values(), *wiring.files.values()]
+    texts = [
+        *wiring.command, *wiring.init_command, *wiring.reload, *wiring.health_command, *wiring.env.values(),
+        *wiring.files.values(),
+    ]  # fmt: skip
     wanted = {part.name for text in texts for part in text if isinstance(part, parts.SecretFile)}
     return {name: references[name] for name in sorted(wanted)}
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 _MARKER = re.compile(r"\{(?:[{%#]|\Z)")
+_SETTINGS = "#jinja2:"
+"""Text that begins with this sets how Jinja reads it, says Ansible."""
 _NOT_QUOTABLE = re.compile(r"(['\\\r\n])")
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_/:=.,@+-]+")
 
@@ -41,6 +43,8 @@ def in_variable(said: Said) -> str:
     if all(isinstance(piece, str) and not re.search(r"\{[{%#]", piece) for piece in said):
         return "".join(piece for piece in said if isinstance(piece, str))
     text = in_file(said)
+    if text.startswith(_SETTINGS):
+        text = f"{{{{ '{_SETTINGS}' }}}}{text.removeprefix(_SETTINGS)}"
     return text[:-1] + "{{ '%c' % 10 }}" if text.endswith("\n") else text
 
 

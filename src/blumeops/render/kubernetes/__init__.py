@@ -21,7 +21,7 @@ from blumeops.lab.model import WHAT_RUNS
 from blumeops.render.kubernetes import argocd, secrets
 from blumeops.render.kubernetes.databases import database_file, provider_files
 from blumeops.render.kubernetes.manifest import Manifest, dump
-from blumeops.render.kubernetes.places import by_operator, in_cluster, source_of
+from blumeops.render.kubernetes.places import Site, by_operator, source_of
 from blumeops.render.kubernetes.words import references
 from blumeops.render.kubernetes.workloads import Files, has_ingress, workload_files
 
@@ -53,19 +53,20 @@ BECOMES = {
 
 def render(checked: CheckedLab, repository: str = "") -> FileTree:
     """The files of all clusters. `repository`: from where Argo CD pulls them; else the lab's forge is asked."""
-    repository = repository or argocd.repository_of(checked)
+    site = Site(checked.lab, checked.facts)
+    repository = repository or argocd.repository_of(site)
     files: dict[str, bytes] = {}
     missing: list[str] = []
-    for name in sorted(checked.lab.services):
-        if checked.lab.services[name].cluster is None:
+    for name in sorted(site.lab.services):
+        if site.lab.services[name].cluster is None:
             continue
-        reason = _hindrance(checked, name)
+        reason = _hindrance(site, name)
         if reason:
             missing.append(f"{name}: {reason}")
             continue
-        service = checked.facts.services[name]
-        application, manifests = _service(checked, service, repository)
-        header = _header(checked, name)
+        service = site.facts.services[name]
+        application, manifests = _service(site, service, repository)
+        header = _header(site, name)
         files[f"{argocd.APPS}/{name}.yaml"] = dump(header, [application])
         if manifests:
             kustomization = {
@@ -74,41 +75,34 @@ def render(checked: CheckedLab, repository: str = "") -> FileTree:
             }  # fmt: skip
             for file, objects in {**manifests, "kustomization.yaml": [kustomization]}.items():
                 files[f"{argocd.MANIFESTS}/{name}/{file}"] = dump(header, objects)
-        missing += [f"{name}: {left}" for left in _left(checked, service, manifests)]
+        missing += [f"{name}: {left}" for left in _left(site, service, manifests)]
     if files:
-        files["argocd/apps.yaml"] = dump("Derived from lab.yaml: change it there", [argocd.root(checked, repository)])
-        files["argocd/README.md"] = _readme(checked, missing).encode()
+        files["argocd/apps.yaml"] = dump("Derived from lab.yaml: change it there", [argocd.root(site, repository)])
+        files["argocd/README.md"] = _readme(site, missing).encode()
     return FileTree(files)
 
 
-def _service(checked: CheckedLab, service: ServiceFacts, repository: str) -> tuple[Manifest, Files]:
+def _service(site: Site, service: ServiceFacts, repository: str) -> tuple[Manifest, Files]:
     """The Application of a service, and the files of its folder."""
     chart = source_of(service.app, "chart")
     if source_of(service.app, "container") is None and chart is not None:
         files: Files = {}
         if service.app.app == "onepassword-connect":
-            files = {"clustersecretstore.yaml": [secrets.store(checked, service)]}
-        return argocd.chart_application(checked, service, chart, repository, bool(files)), files
-    files = provider_files(checked, service) if by_operator(checked, service) else workload_files(checked, service)
-    own = database_file(checked, service)
-    if own and _same_cluster(checked, service):
-        files["database.yaml"] = own
-    for user in checked.facts.services.values():
-        if user.database and user.database.provider == service.name and not _same_cluster(checked, user):
-            files[f"database-{user.name}.yaml"] = database_file(checked, user)
-    return argocd.application(checked, service, repository), files
+            files = {"clustersecretstore.yaml": [secrets.store(site, service)]}
+        return argocd.chart_application(site, service, chart, repository, bool(files)), files
+    files = provider_files(site, service) if by_operator(site, service) else workload_files(site, service)
+    guests = site.guests.get(service.name, [])
+    files |= {f"database-{guest.name}.yaml": database_file(site, guest) for guest in guests}
+    if service.database and service not in site.guests.get(service.database.provider, []):
+        own = database_file(site, service)
+        files |= {"database.yaml": own} if own else {}
+    return argocd.application(site, service, repository), files
 
 
-def _same_cluster(checked: CheckedLab, user: ServiceFacts) -> bool:
-    """Whether a user's objects for its database go where its own do."""
-    assert user.database is not None
-    return checked.lab.services[user.database.provider].cluster == user.service.cluster
-
-
-def _hindrance(checked: CheckedLab, name: str) -> str:
+def _hindrance(site: Site, name: str) -> str:
     """Why a service has no files; empty when it has."""
-    service = checked.facts.services.get(name)
-    described = checked.lab.services[name]
+    service = site.facts.services.get(name)
+    described = site.lab.services[name]
     ways = [way for way in WHAT_RUNS if way not in ("app", "image") and getattr(described, way) is not None]
     if ways or service is None:
         return f"`{ways[0] if ways else 'app'}:` is not rendered yet"
@@ -126,12 +120,12 @@ def _hindrance(checked: CheckedLab, name: str) -> str:
         return "a secret stands in a command, where everybody on the node could read it"
     for share in described.mounts.values():
         host, _, folder = share.partition("/")
-        if "nfs" not in checked.lab.settings.hosts[host].shares[folder].by:
+        if "nfs" not in site.lab.settings.hosts[host].shares[folder].by:
             return f"{share} is not offered by NFS, the only way by which pods mount shares"
     return ""
 
 
-def _left(checked: CheckedLab, service: ServiceFacts, manifests: Files) -> Iterable[str]:
+def _left(site: Site, service: ServiceFacts, manifests: Files) -> Iterable[str]:
     """What the files of a service need that the lab does not have in its cluster, or that nobody renders."""
     cluster = service.service.cluster
     if source_of(service.app, "container") is None:
@@ -139,26 +133,22 @@ def _left(checked: CheckedLab, service: ServiceFacts, manifests: Files) -> Itera
         if service.app.secrets:
             yield f"the Secrets that its chart reads ({', '.join(service.app.secrets)}) must be there before it"
     kinds = {manifest["kind"] for objects in manifests.values() for manifest in objects}
-    if "ExternalSecret" in kinds and in_cluster(checked, cluster, "external-secrets") is None:
+    if "ExternalSecret" in kinds and not site.has(cluster, "external-secrets"):
         yield f"External Secrets, with a ClusterSecretStore `{secrets.STORE}`, makes its Secrets"
-    if (
-        has_ingress(checked, service)
-        and "Ingress" in kinds
-        and in_cluster(checked, cluster, "tailscale-operator") is None
-    ):
+    if has_ingress(site, service) and "Ingress" in kinds and not site.has(cluster, "tailscale-operator"):
         yield "Tailscale's operator gives its Ingress a name"
 
 
-def _header(checked: CheckedLab, name: str) -> str:
-    return f"Derived from {checked.lab.service_files[name]}, service {name}: change it there"
+def _header(site: Site, name: str) -> str:
+    return f"Derived from {site.lab.service_files[name]}, service {name}: change it there"
 
 
-def _readme(checked: CheckedLab, missing: list[str]) -> str:
-    namespace = argocd.namespace_of_argocd(checked)
+def _readme(site: Site, missing: list[str]) -> str:
+    namespace = argocd.namespace_of_argocd(site)
     listed = "\n".join(f"- {line}" for line in missing) or "Nothing is missing."
     return f"""\
 <!-- Derived from lab.yaml: change it there -->
-# The clusters of {checked.lab.settings.lab}
+# The clusters of {site.lab.settings.lab}
 
 With Argo CD, once: `kubectl apply -n {namespace} -f argocd/apps.yaml`. Without it, for each service in the order of
 the waves in `argocd/apps/`: `kubectl create namespace SERVICE`, then

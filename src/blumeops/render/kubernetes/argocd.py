@@ -7,11 +7,10 @@ service that comes too early is tried again until what it needs is there.
 
 from __future__ import annotations
 
-from blumeops.checks.check import CheckedLab
 from blumeops.facts.derive import ServiceFacts
 from blumeops.lab.app import AppSource
 from blumeops.render.kubernetes.manifest import Manifest
-from blumeops.render.kubernetes.places import address, metadata, ports_of, version_of
+from blumeops.render.kubernetes.places import Site, address, metadata, ports_of, version_of
 from blumeops.render.kubernetes.workloads import own_words
 
 APPS, MANIFESTS = "argocd/apps", "argocd/manifests"
@@ -21,42 +20,40 @@ NO_REPOSITORY = "https://forge.invalid"
 """Stands where nobody said from where Argo CD pulls."""
 
 
-def repository_of(checked: CheckedLab) -> str:
+def repository_of(site: Site) -> str:
     """The lab's repository in the forge that the lab names: repository and owner are called as the lab is."""
-    lab, forge = checked.lab.settings.lab, checked.lab.settings.gitops.forge
+    lab, forge = site.lab.settings.lab, site.lab.settings.gitops.forge
     server = NO_REPOSITORY
-    found = checked.facts.services.get(forge or "")
+    found = site.facts.services.get(forge or "")
     if found and forge and "http" in ports_of(found):
         server = found.machine_url
         if not server or found.service.cluster:
-            host, port = address(checked, forge, "http", _home(checked))
+            host, port = address(site, forge, "http", _home(site))
             server = f"http://{host}:{port}"
     return f"{server}/{lab}/{lab}.git"
 
 
-def root(checked: CheckedLab, repository: str) -> Manifest:
+def root(site: Site, repository: str) -> Manifest:
     """The Application of Applications: the only one that somebody has to apply by hand."""
-    lab = checked.lab.settings.lab
-    spec = _spec(checked, _folder(checked, repository, APPS), SERVER, namespace_of_argocd(checked))
+    lab = site.lab.settings.lab
+    spec = _spec(site, _folder(site, repository, APPS), SERVER, namespace_of_argocd(site))
     about = {"name": "apps", "labels": {"app.kubernetes.io/part-of": lab}}
-    return _application(checked, about, spec)
+    return _application(site, about, spec)
 
 
-def application(checked: CheckedLab, service: ServiceFacts, repository: str) -> Manifest:
+def application(site: Site, service: ServiceFacts, repository: str) -> Manifest:
     """The Application of a service whose app has an image: its folder."""
-    source = _folder(checked, repository, f"{MANIFESTS}/{service.name}")
+    source = _folder(site, repository, f"{MANIFESTS}/{service.name}")
     # What a service's own words say of its pods, nobody has held against the standard.
     enforced = "baseline" if service.service.kubernetes else "restricted"
     labels = {
         "pod-security.kubernetes.io/enforce": enforced,
         "pod-security.kubernetes.io/warn": "restricted",
     }
-    return _of_service(checked, service, source, {"managedNamespaceMetadata": {"labels": labels}})
+    return _of_service(site, service, source, {"managedNamespaceMetadata": {"labels": labels}})
 
 
-def chart_application(
-    checked: CheckedLab, service: ServiceFacts, chart: AppSource, repository: str, beside: bool
-) -> Manifest:
+def chart_application(site: Site, service: ServiceFacts, chart: AppSource, repository: str, beside: bool) -> Manifest:
     """The Application of a service whose app has a chart, and of its folder when there is something `beside` it."""
     source: Manifest = {
         "name": "chart",
@@ -65,42 +62,39 @@ def chart_application(
         "targetRevision": version_of(service, chart),
         "helm": {"releaseName": service.name},
     }
-    folder = {"name": "manifests", **_folder(checked, repository, f"{MANIFESTS}/{service.name}")}
-    return own_words(service, _of_service(checked, service, [source, folder] if beside else [source], {}))
+    folder = {"name": "manifests", **_folder(site, repository, f"{MANIFESTS}/{service.name}")}
+    return own_words(service, _of_service(site, service, [source, folder] if beside else [source], {}))
 
 
-def namespace_of_argocd(checked: CheckedLab) -> str:
+def namespace_of_argocd(site: Site) -> str:
     """Where Applications live."""
-    found = next((s for s in checked.facts.services.values() if s.app.app == "argocd"), None)
-    return found.name if found else "argocd"
+    return site.argocd.name if site.argocd else "argocd"
 
 
-def wave(checked: CheckedLab, service: ServiceFacts) -> int:
+def wave(site: Site, service: ServiceFacts) -> int:
     """The parts of the cluster first, then each service after those that it needs."""
     if service.app.kind == "platform":
         return 0
-    services = checked.facts.services
+    services = site.facts.services
     before = [services[need] for need in service.needs if need in services and services[need].service.cluster]
-    return 1 + max((wave(checked, other) for other in before), default=0)
+    return 1 + max((wave(site, other) for other in before), default=0)
 
 
-def _of_service(
-    checked: CheckedLab, service: ServiceFacts, source: Manifest | list[Manifest], sync: Manifest
-) -> Manifest:
+def _of_service(site: Site, service: ServiceFacts, source: Manifest | list[Manifest], sync: Manifest) -> Manifest:
     cluster = service.service.cluster
-    destination = SERVER if cluster == _home(checked) else ""
-    spec = _spec(checked, source, destination, service.name, sync)
+    destination = SERVER if cluster == _home(site) else ""
+    spec = _spec(site, source, destination, service.name, sync)
     if not destination:
         spec["destination"] = {"name": cluster, "namespace": service.name}
     about = {
         "name": service.name,
-        "labels": metadata(checked, service)["labels"],
-        "annotations": {"argocd.argoproj.io/sync-wave": str(wave(checked, service))},
+        "labels": metadata(site, service)["labels"],
+        "annotations": {"argocd.argoproj.io/sync-wave": str(wave(site, service))},
     }
-    return _application(checked, about, spec)
+    return _application(site, about, spec)
 
 
-def _application(checked: CheckedLab, about: Manifest, spec: Manifest) -> Manifest:
+def _application(site: Site, about: Manifest, spec: Manifest) -> Manifest:
     # What the API server fills in is no difference.
     annotations = {**about.get("annotations", {}), "argocd.argoproj.io/compare-options": "ServerSideDiff=true"}
     return {
@@ -108,7 +102,7 @@ def _application(checked: CheckedLab, about: Manifest, spec: Manifest) -> Manife
         "kind": "Application",
         "metadata": {
             "name": about["name"],
-            "namespace": namespace_of_argocd(checked),
+            "namespace": namespace_of_argocd(site),
             "labels": about["labels"],
             "annotations": annotations,
             "finalizers": ["resources-finalizer.argocd.argoproj.io/foreground"],
@@ -118,7 +112,7 @@ def _application(checked: CheckedLab, about: Manifest, spec: Manifest) -> Manife
 
 
 def _spec(
-    checked: CheckedLab, source: Manifest | list[Manifest], server: str, namespace: str, sync: Manifest | None = None
+    site: Site, source: Manifest | list[Manifest], server: str, namespace: str, sync: Manifest | None = None
 ) -> Manifest:
     return {
         "project": "default",
@@ -135,12 +129,10 @@ def _spec(
     }  # fmt: skip
 
 
-def _folder(checked: CheckedLab, repository: str, path: str) -> Manifest:
-    return {"repoURL": repository, "targetRevision": checked.lab.settings.gitops.branch, "path": path}
+def _folder(site: Site, repository: str, path: str) -> Manifest:
+    return {"repoURL": repository, "targetRevision": site.lab.settings.gitops.branch, "path": path}
 
 
-def _home(checked: CheckedLab) -> str | None:
+def _home(site: Site) -> str | None:
     """The cluster in which Argo CD runs: where its service is, else the only or first one."""
-    found = next((s for s in checked.facts.services.values() if s.app.app == "argocd"), None)
-    clusters = checked.lab.settings.clusters
-    return found.service.cluster if found else next(iter(clusters), None)
+    return site.argocd.service.cluster if site.argocd else next(iter(site.lab.settings.clusters), None)

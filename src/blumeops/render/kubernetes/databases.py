@@ -7,11 +7,10 @@ files, and live in the provider's namespace: the superuser's password never leav
 
 from __future__ import annotations
 
-from blumeops.checks.check import CheckedLab
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.wiring import DatabaseUse
 from blumeops.render.kubernetes.manifest import Manifest, digest
-from blumeops.render.kubernetes.places import by_operator, metadata
+from blumeops.render.kubernetes.places import Site, by_operator, metadata
 from blumeops.render.kubernetes.pods import command, confined, image, resources, user
 from blumeops.render.kubernetes.secrets import external_secret, secret
 from blumeops.render.kubernetes.words import Words, references
@@ -21,32 +20,32 @@ IMAGE = "ghcr.io/cloudnative-pg/postgresql"
 SCRIPT = "/grant"
 
 
-def provider_files(checked: CheckedLab, service: ServiceFacts) -> Files:
+def provider_files(site: Site, service: ServiceFacts) -> Files:
     """The files of a PostgreSQL that CloudNativePG runs."""
-    files: Files = {"cluster.yaml": [_cluster(checked, service)]}
+    files: Files = {"cluster.yaml": [_cluster(site, service)]}
     primary = {"cnpg.io/cluster": service.name, "cnpg.io/instanceRole": "primary"}
-    reached = to_pods(checked, service, primary)
+    reached = to_pods(site, service, primary)
     # The operator makes the Services that other services use; this one is for people.
     return files | ({"service.yaml": [reached]} if "annotations" in reached["metadata"] else {})
 
 
-def database_file(checked: CheckedLab, service: ServiceFacts) -> list[Manifest]:
+def database_file(site: Site, service: ServiceFacts) -> list[Manifest]:
     """What makes the database of a user whose provider is in a cluster; nothing for others."""
     use = service.database
-    provider = checked.facts.services.get(use.provider) if use else None
+    provider = site.facts.services.get(use.provider) if use else None
     if use is None or provider is None or not provider.service.cluster:
         return []
-    if by_operator(checked, provider):
-        return _declared(checked, service, provider, use)
-    return _granted(checked, service, provider)
+    if by_operator(site, provider):
+        return _declared(site, service, provider, use)
+    return _granted(site, service, provider)
 
 
-def _cluster(checked: CheckedLab, service: ServiceFacts) -> Manifest:
+def _cluster(site: Site, service: ServiceFacts) -> Manifest:
     """One instance: a home has one node. What the operator would fill in is said where it decides something."""
     return own_words(service, {
         "apiVersion": "postgresql.cnpg.io/v1",
         "kind": "Cluster",
-        "metadata": {**metadata(checked, service), "annotations": KEPT},
+        "metadata": {**metadata(site, service), "annotations": KEPT},
         "spec": {
             "instances": 1,
             "imageName": f"{IMAGE}:{service.version}",
@@ -66,12 +65,12 @@ def _cluster(checked: CheckedLab, service: ServiceFacts) -> Manifest:
     })  # fmt: skip
 
 
-def _declared(checked: CheckedLab, service: ServiceFacts, provider: ServiceFacts, use: DatabaseUse) -> list[Manifest]:
+def _declared(site: Site, service: ServiceFacts, provider: ServiceFacts, use: DatabaseUse) -> list[Manifest]:
     """Role and database as objects of the operator; both outlive their objects."""
     at = provider.name
     keys = {"username": (use.user,), "password": secret(use.password)}
     password = external_secret(
-        checked, service, keys, Words(checked, provider), f"{service.name}-role", at,
+        site, service, keys, Words(site, provider), f"{service.name}-role", at,
         kind="kubernetes.io/basic-auth", labels={"cnpg.io/reload": "true"},
     )  # fmt: skip
     role: Manifest = {
@@ -95,18 +94,18 @@ def _declared(checked: CheckedLab, service: ServiceFacts, provider: ServiceFacts
     return [password, *(
         {
             "apiVersion": "postgresql.cnpg.io/v1", "kind": kind,
-            "metadata": metadata(checked, service, service.name, at), "spec": spec,
+            "metadata": metadata(site, service, service.name, at), "spec": spec,
         }
         for kind, spec in made
     )]  # fmt: skip
 
 
-def _granted(checked: CheckedLab, service: ServiceFacts, provider: ServiceFacts) -> list[Manifest]:
+def _granted(site: Site, service: ServiceFacts, provider: ServiceFacts) -> list[Manifest]:
     """The provider's own command in a Job: run at each sync, before the user's pods; it is safe to repeat."""
-    at, wiring, words = provider.name, service.wiring, Words(checked, provider)
+    at, wiring, words = provider.name, service.wiring, Words(site, provider)
     private = {name: text for name, text in wiring.grant_env.items() if references([text])}
     first: list[Manifest] = []
-    password = external_secret(checked, service, private, words, f"{service.name}-database", at)
+    password = external_secret(site, service, private, words, f"{service.name}-database", at)
     secret_name = password["metadata"]["name"]
     env = [
         {"name": name, "valueFrom": {"secretKeyRef": {"name": secret_name, "key": name}}}
@@ -122,7 +121,7 @@ def _granted(checked: CheckedLab, service: ServiceFacts, provider: ServiceFacts)
     if wiring.grant_stdin:
         data = {"stdin": wiring.grant_stdin}
         name = f"{service.name}-database-{digest(data)}"
-        about = metadata(checked, service, name, at)
+        about = metadata(site, service, name, at)
         script = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": data, "immutable": True}
         first.append(_in_wave(script, -2))
         run = ["sh", "-c", 'exec "$@" < "$0"', f"{SCRIPT}/stdin", *run]
@@ -133,7 +132,7 @@ def _granted(checked: CheckedLab, service: ServiceFacts, provider: ServiceFacts)
         "securityContext": confined(), "volumeMounts": mounts,
     }  # fmt: skip
     template = {
-        "metadata": {"labels": metadata(checked, service)["labels"]},
+        "metadata": {"labels": metadata(site, service)["labels"]},
         "spec": {
             "restartPolicy": "OnFailure", "automountServiceAccountToken": False, "enableServiceLinks": False,
             "securityContext": user(provider), "containers": [container], "volumes": volumes,
@@ -144,7 +143,7 @@ def _granted(checked: CheckedLab, service: ServiceFacts, provider: ServiceFacts)
         "apiVersion": "batch/v1",
         "kind": "Job",
         # A name of at most 63: the longest that a service may have, and this.
-        "metadata": metadata(checked, service, f"{service.name}-{digest(spec)}", at),
+        "metadata": metadata(site, service, f"{service.name}-{digest(spec)}", at),
         "spec": spec,
     }
     return [*first, _in_wave(job, -1, {

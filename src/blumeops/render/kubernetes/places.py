@@ -7,6 +7,9 @@ border, so what one service may read or be is no other's business. A service's S
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 from blumeops.checks.check import CheckedLab
 from blumeops.facts.derive import ServiceFacts
@@ -16,6 +19,43 @@ from blumeops.render.kubernetes.manifest import Manifest, digest
 
 CLOUDNATIVE_PG_PORT = 5432
 PEOPLE = ("members", "admins")
+
+
+@dataclass(frozen=True)
+class Site(CheckedLab):
+    """A checked lab, with what is looked up for each service: so that one more costs the same as the first."""
+
+    @cached_property
+    def operators(self) -> Mapping[tuple[str | None, str], ServiceFacts]:
+        """The parts of each cluster: by cluster and app, the first service."""
+        found: dict[tuple[str | None, str], ServiceFacts] = {}
+        for service in self.facts.services.values():
+            if service.app.kind == "platform":
+                found.setdefault((service.service.cluster, service.app.app), service)
+        return found
+
+    @cached_property
+    def argocd(self) -> ServiceFacts | None:
+        """The service that is Argo CD."""
+        return next((service for (_, app), service in self.operators.items() if app == "argocd"), None)
+
+    @cached_property
+    def guests(self) -> Mapping[str, list[ServiceFacts]]:
+        """By provider: the users of its databases that are not in its cluster."""
+        found: dict[str, list[ServiceFacts]] = {}
+        for user in self.facts.services.values():
+            if user.database and self.lab.services[user.database.provider].cluster != user.service.cluster:
+                found.setdefault(user.database.provider, []).append(user)
+        return found
+
+    @cached_property
+    def routed(self) -> frozenset[str]:
+        """The services that the proxy leads to."""
+        return frozenset(route.service for route in self.facts.routes)
+
+    def has(self, cluster: str | None, app: str) -> bool:
+        """Whether this part runs in the cluster."""
+        return (cluster, app) in self.operators
 
 
 def source_of(app: App, *kinds: str) -> AppSource | None:
@@ -33,9 +73,9 @@ def ports_of(service: ServiceFacts) -> dict[str, Port]:
     return {**service.app.ports, **service.service.ports}
 
 
-def metadata(checked: CheckedLab, service: ServiceFacts, name: str = "", namespace: str = "") -> Manifest:
+def metadata(site: Site, service: ServiceFacts, name: str = "", namespace: str = "") -> Manifest:
     """The beginning of every object of a service."""
-    labels = {**selector(service), "app.kubernetes.io/part-of": checked.lab.settings.lab}
+    labels = {**selector(service), "app.kubernetes.io/part-of": site.lab.settings.lab}
     return {"name": name or service.name, "namespace": namespace or service.name, "labels": labels}
 
 
@@ -50,58 +90,46 @@ def object_name(text: str, most: int = 63) -> str:
     return label if 0 < len(label) <= most else f"{label[: most - 9]}-{digest(text)}".strip("-")
 
 
-def in_cluster(checked: CheckedLab, cluster: str | None, app: str) -> ServiceFacts | None:
-    """The service of `cluster` that runs `app`."""
-    found = (s for s in checked.facts.services.values() if s.app.app == app and s.service.cluster == cluster)
-    return next(found, None)
-
-
-def by_operator(checked: CheckedLab, service: ServiceFacts) -> bool:
+def by_operator(site: Site, service: ServiceFacts) -> bool:
     """Whether CloudNativePG runs this service: it is a PostgreSQL, and the operator is in its cluster."""
     provide = service.app.provides.get("database")
     postgres = provide is not None and provide.scheme in ("postgres", "postgresql")
-    return postgres and in_cluster(checked, service.service.cluster, "cloudnative-pg") is not None
+    return postgres and site.has(service.service.cluster, "cloudnative-pg")
 
 
-def address(checked: CheckedLab, name: str, port: str, cluster: str | None) -> tuple[str, int]:
+def address(site: Site, name: str, port: str, cluster: str | None) -> tuple[str, int]:
     """Host and port by which a pod of `cluster` reaches a port of the service `name`."""
-    service = checked.facts.services[name]
+    service = site.facts.services[name]
     number = ports_of(service)[port].port
     if service.service.cluster == cluster:
-        if by_operator(checked, service):
+        if by_operator(site, service):
             return f"{name}-rw.{name}.svc", CLOUDNATIVE_PG_PORT
         return f"{name}.{name}.svc", number
-    if service.service.cluster and checked.lab.settings.network.tailnet:
-        return f"{service.label}.{checked.lab.settings.network.tailnet}", number
-    return host_address(checked, service.host), number
+    if service.service.cluster and site.lab.settings.network.tailnet:
+        return f"{service.label}.{site.lab.settings.network.tailnet}", number
+    return host_address(site, service.host), number
 
 
-def host_address(checked: CheckedLab, host: str) -> str:
+def host_address(site: Site, host: str) -> str:
     """A device as pods reach it: they resolve no names of the tailnet."""
-    domain = checked.lab.settings.network.domain
-    return checked.lab.settings.hosts[host].address or (f"{host}.{domain}" if domain else host)
+    domain = site.lab.settings.network.domain
+    return site.lab.settings.hosts[host].address or (f"{host}.{domain}" if domain else host)
 
 
-def has_people(checked: CheckedLab, service: Service) -> bool:
+def has_people(site: Site, service: Service) -> bool:
     """Whether `allow:` names people or their roles."""
-    return any(caller in PEOPLE or caller in checked.lab.settings.people for caller in service.allow)
+    return any(caller in PEOPLE or caller in site.lab.settings.people for caller in service.allow)
 
 
-def used_from_elsewhere(checked: CheckedLab, service: ServiceFacts) -> bool:
-    """Whether a service that is not in this cluster keeps its database here."""
-    users = (s for s in checked.facts.services.values() if s.database and s.database.provider == service.name)
-    return any(user.service.cluster != service.service.cluster for user in users)
-
-
-def on_tailnet(checked: CheckedLab, service: ServiceFacts) -> bool:
+def on_tailnet(site: Site, service: ServiceFacts) -> bool:
     """Whether the service has a name of its own on the tailnet.
 
     People use that name; and a proxy that runs elsewhere has no other way in.
     """
-    network, routes = checked.lab.settings.network, checked.facts.routes
+    network = site.lab.settings.network
     if not network.tailnet:
         return False
-    proxy = checked.lab.services.get(network.proxy)
-    routed = bool(network.domain) and any(route.service == service.name for route in routes)
+    proxy = site.lab.services.get(network.proxy)
+    routed = bool(network.domain) and service.name in site.routed
     from_elsewhere = proxy is not None and proxy.cluster != service.service.cluster
-    return has_people(checked, service.service) or (routed and from_elsewhere)
+    return has_people(site, service.service) or (routed and from_elsewhere)

@@ -11,13 +11,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from blumeops.checks.check import CheckedLab
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Folder, SecretFile, Text
 from blumeops.lab.app import Health, Stop
 from blumeops.lab.quantities import size_text
 from blumeops.render.kubernetes.manifest import Manifest, digest
-from blumeops.render.kubernetes.places import metadata, object_name, ports_of, selector, source_of, version_of
+from blumeops.render.kubernetes.places import Site, metadata, object_name, ports_of, selector, source_of, version_of
 from blumeops.render.kubernetes.secrets import external_secret, secret
 from blumeops.render.kubernetes.words import Words, config_files, references, uses
 
@@ -40,10 +39,10 @@ class Pod:
     folders: tuple[str, ...]
 
 
-def pod(checked: CheckedLab, service: ServiceFacts, claims: Mapping[str, str] | None = None) -> Pod:
+def pod(site: Site, service: ServiceFacts, claims: Mapping[str, str] | None = None) -> Pod:
     """The pod of a service whose app has an image. `claims`: by state folder, the claim's name, where a
     StatefulSet makes none."""
-    return _Builder(checked, service).pod(claims or {})
+    return _Builder(site, service).pod(claims or {})
 
 
 def image(service: ServiceFacts) -> str:
@@ -96,10 +95,10 @@ def command(service: ServiceFacts, words: Words, texts: tuple[Text, ...]) -> lis
 
 
 class _Builder:
-    def __init__(self, checked: CheckedLab, service: ServiceFacts) -> None:
-        self.checked, self.service, self.app, self.wiring = checked, service, service.app, service.wiring
-        self.words = Words(checked, service)
-        self.files = config_files(checked, service)
+    def __init__(self, site: Site, service: ServiceFacts) -> None:
+        self.site, self.service, self.app, self.wiring = site, service, service.app, service.wiring
+        self.words = Words(site, service)
+        self.files = config_files(site, service)
         self.folders = (service.service.state or service.app.state).folders
         self.texts = [
             *self.wiring.command, *self.wiring.init_command, self.wiring.init_creates, *self.wiring.health_command,
@@ -116,7 +115,7 @@ class _Builder:
         return {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": metadata(self.checked, self.service, name),
+            "metadata": metadata(self.site, self.service, name),
             "data": data,
             "immutable": True,
         }
@@ -127,7 +126,7 @@ class _Builder:
         keys |= {f"file.{name}": text for name, text in self.files.items() if references([text])}
         uses_of = {use.name: use.reference for use in self.service.secrets}
         keys |= {f"secret.{name}": secret(uses_of[name]) for name in self.secret_files()}
-        return external_secret(self.checked, self.service, keys, self.words) if keys else None
+        return external_secret(self.site, self.service, keys, self.words) if keys else None
 
     def secret_files(self) -> list[str]:
         return sorted({part.name for text in self.texts for part in text if isinstance(part, SecretFile)})

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from blumeops.checks.check import CheckedLab
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import SecretValue, Text
 from blumeops.render.kubernetes.manifest import Manifest, digest
-from blumeops.render.kubernetes.places import metadata, ports_of
+from blumeops.render.kubernetes.places import Site, metadata, ports_of
 from blumeops.render.kubernetes.words import Words, references, variables
 
 STORE = "onepassword"
@@ -21,7 +20,7 @@ TOKEN = ("onepassword-token", "token")
 
 
 def external_secret(
-    checked: CheckedLab,
+    site: Site,
     service: ServiceFacts,
     keys: Mapping[str, Text],
     words: Words,
@@ -45,7 +44,7 @@ def external_secret(
     return {
         "apiVersion": "external-secrets.io/v1",
         "kind": "ExternalSecret",
-        "metadata": metadata(checked, service, name, namespace),
+        "metadata": metadata(site, service, name, namespace),
         "spec": {
             "refreshInterval": "1h0m0s",
             "secretStoreRef": {"kind": "ClusterSecretStore", "name": STORE},
@@ -55,10 +54,10 @@ def external_secret(
     }
 
 
-def store(checked: CheckedLab, connect: ServiceFacts) -> Manifest:
+def store(site: Site, connect: ServiceFacts) -> Manifest:
     """The ClusterSecretStore before a 1Password Connect: of every vault that the lab's services name."""
-    found = {use.reference for service in checked.facts.services.values() for use in service.secrets}
-    vaults = sorted({_path(reference)[0] for reference in found} or {checked.lab.settings.secrets.vault})
+    found = {use.reference for service in site.facts.services.values() for use in service.secrets}
+    vaults = sorted({_path(reference)[0] for reference in found} or {site.lab.settings.secrets.vault})
     name, key = TOKEN
     provider = {
         "connectHost": f"http://{connect.name}.{connect.name}.svc:{ports_of(connect)['http'].port}",
@@ -68,7 +67,7 @@ def store(checked: CheckedLab, connect: ServiceFacts) -> Manifest:
     return {
         "apiVersion": "external-secrets.io/v1",
         "kind": "ClusterSecretStore",
-        "metadata": {"name": STORE, "labels": metadata(checked, connect)["labels"]},
+        "metadata": {"name": STORE, "labels": metadata(site, connect)["labels"]},
         "spec": {"provider": {"onepassword": provider}},
     }
 

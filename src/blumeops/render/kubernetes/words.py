@@ -10,12 +10,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from blumeops.base.errors import Bug
-from blumeops.checks.check import CheckedLab
 from blumeops.facts import parts
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Text
 from blumeops.render.caddy import caddyfile
-from blumeops.render.kubernetes.places import address, ports_of
+from blumeops.render.kubernetes.places import Site, address, ports_of
 
 
 def references(texts: Iterable[Text]) -> list[str]:
@@ -24,16 +23,16 @@ def references(texts: Iterable[Text]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def config_files(checked: CheckedLab, service: ServiceFacts) -> dict[str, Text]:
+def config_files(site: Site, service: ServiceFacts) -> dict[str, Text]:
     """The configuration files by name, those that are derived among them."""
     files = dict(service.wiring.files)
     for name, file in service.app.files.items():
         if file.derived == "routes":
-            settings = checked.lab.settings
+            settings = site.lab.settings
             domain = settings.network.domain or f"{settings.lab}.internal"
             port = next((port.port for port in ports_of(service).values() if port.entry), 443)
             files[name] = caddyfile(
-                checked.lab, checked.facts, domain, port, "tls internal",
+                site.lab, site.facts, domain, port, "tls internal",
                 lambda route: (
                     parts.Address(route.service, route.port, "host"), ":",
                     parts.Address(route.service, route.port, "port"),
@@ -58,8 +57,8 @@ def go_literal(text: str) -> str:
 class Words:
     """Says the parts of a service's texts."""
 
-    def __init__(self, checked: CheckedLab, service: ServiceFacts) -> None:
-        self.checked, self.service = checked, service
+    def __init__(self, site: Site, service: ServiceFacts) -> None:
+        self.site, self.service = site, service
 
     def plain(self, text: Text) -> str:
         """A text that has no secrets."""
@@ -100,11 +99,11 @@ class Words:
             case parts.FilePath(name):
                 return service.app.files[name].path
             case parts.Url(other):
-                return self.checked.facts.services[other].people_url
+                return self.site.facts.services[other].people_url
         raise Bug("BLU991", "render", f"does not know how to say {type(part).__name__} in Kubernetes")
 
     def address(self, service: str, port: str) -> tuple[str, int]:
-        return address(self.checked, service, port, self.service.service.cluster)
+        return address(self.site, service, port, self.service.service.cluster)
 
     @property
     def run_folder(self) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from blumeops.checks.check import CheckedLab
 from blumeops.facts.derive import ServiceFacts
 from blumeops.lab.model import Backup
 from blumeops.render.kubernetes.manifest import Manifest, merged
 from blumeops.render.kubernetes.places import (
+    Site,
     has_people,
     host_address,
     metadata,
@@ -14,7 +14,6 @@ from blumeops.render.kubernetes.places import (
     on_tailnet,
     ports_of,
     selector,
-    used_from_elsewhere,
 )
 from blumeops.render.kubernetes.pods import Pod, pod
 
@@ -28,33 +27,33 @@ KEPT = {"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"}
 Files = dict[str, list[Manifest]]
 
 
-def workload_files(checked: CheckedLab, service: ServiceFacts) -> Files:
+def workload_files(site: Site, service: ServiceFacts) -> Files:
     """The files of a service whose app has an image, without what it needs elsewhere."""
     job = service.app.kind == "job"
     folders = (service.service.state or service.app.state).folders
     claims = {folder: object_name(f"{service.name}-{folder}") for folder in folders} if job else {}
-    made = pod(checked, service, claims)
+    made = pod(site, service, claims)
     if job:
-        files: Files = {"cronjob.yaml": [_cron_job(checked, service, made)]}
+        files: Files = {"cronjob.yaml": [_cron_job(site, service, made)]}
     elif made.folders:
-        files = {"statefulset.yaml": [_stateful_set(checked, service, made)]}
+        files = {"statefulset.yaml": [_stateful_set(site, service, made)]}
     else:
-        files = {"deployment.yaml": [_deployment(checked, service, made)]}
-    files |= {"service.yaml": [to_pods(checked, service, selector(service))]} if ports_of(service) else {}
+        files = {"deployment.yaml": [_deployment(site, service, made)]}
+    files |= {"service.yaml": [to_pods(site, service, selector(service))]} if ports_of(service) else {}
     files |= {"configmap.yaml": [made.config]} if made.config else {}
     files |= {"externalsecret.yaml": [made.secrets]} if made.secrets else {}
-    files |= {"ingress.yaml": [_ingress(checked, service)]} if has_ingress(checked, service) else {}
-    volumes = [_claim(checked, service, claim) for claim in claims.values()]
-    volumes += [each for mount in service.service.mounts for each in _share(checked, service, mount)]
+    files |= {"ingress.yaml": [_ingress(site, service)]} if has_ingress(site, service) else {}
+    volumes = [_claim(site, service, claim) for claim in claims.values()]
+    volumes += [each for mount in service.service.mounts for each in _share(site, service, mount)]
     return files | ({"pvc.yaml": volumes} if volumes else {})
 
 
-def to_pods(checked: CheckedLab, service: ServiceFacts, pods: dict[str, str]) -> Manifest:
+def to_pods(site: Site, service: ServiceFacts, pods: dict[str, str]) -> Manifest:
     """The Service before the pods with the labels `pods`. What is no web page gets its tailnet name here."""
-    about = metadata(checked, service)
+    about = metadata(site, service)
     ports = ports_of(service)
-    network = checked.lab.settings.network
-    wanted = has_people(checked, service.service) or used_from_elsewhere(checked, service)
+    network = site.lab.settings.network
+    wanted = has_people(site, service.service) or service.name in site.guests
     if wanted and network.tailnet and "http" not in ports:
         about["annotations"] = {"tailscale.com/expose": "true", "tailscale.com/hostname": service.label}
     entry = any(port.entry for port in ports.values())
@@ -73,15 +72,15 @@ def to_pods(checked: CheckedLab, service: ServiceFacts, pods: dict[str, str]) ->
     }
 
 
-def has_ingress(checked: CheckedLab, service: ServiceFacts) -> bool:
+def has_ingress(site: Site, service: ServiceFacts) -> bool:
     """Whether Tailscale's operator gives the service a name: it has pages, and somebody uses that name."""
-    return "http" in ports_of(service) and on_tailnet(checked, service)
+    return "http" in ports_of(service) and on_tailnet(site, service)
 
 
-def _deployment(checked: CheckedLab, service: ServiceFacts, made: Pod) -> Manifest:
+def _deployment(site: Site, service: ServiceFacts, made: Pod) -> Manifest:
     stop_start: Manifest = {"type": "Recreate"}
     replace: Manifest = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
-    return _workload(checked, service, "Deployment", {
+    return _workload(site, service, "Deployment", {
         "replicas": 1,
         "selector": {"matchLabels": selector(service)},
         "strategy": replace if service.app.update == "replace" else stop_start,
@@ -89,9 +88,9 @@ def _deployment(checked: CheckedLab, service: ServiceFacts, made: Pod) -> Manife
     })  # fmt: skip
 
 
-def _stateful_set(checked: CheckedLab, service: ServiceFacts, made: Pod) -> Manifest:
+def _stateful_set(site: Site, service: ServiceFacts, made: Pod) -> Manifest:
     """A volume has one writer, so the old pod is gone before the new one starts, whatever the app could do."""
-    return _workload(checked, service, "StatefulSet", {
+    return _workload(site, service, "StatefulSet", {
         "replicas": 1,
         **({"serviceName": service.name} if ports_of(service) else {}),
         "selector": {"matchLabels": selector(service)},
@@ -109,21 +108,21 @@ def _stateful_set(checked: CheckedLab, service: ServiceFacts, made: Pod) -> Mani
     })  # fmt: skip
 
 
-def _cron_job(checked: CheckedLab, service: ServiceFacts, made: Pod) -> Manifest:
+def _cron_job(site: Site, service: ServiceFacts, made: Pod) -> Manifest:
     """Jobs run when backups do: no lab says another time."""
-    backup = checked.lab.settings.backup
+    backup = site.lab.settings.backup
     hour, _, minute = (backup.at if backup else Backup.model_fields["at"].default).partition(":")
     template = {**made.template, "spec": {"restartPolicy": "OnFailure", **made.template["spec"]}}
-    return _workload(checked, service, "CronJob", {
+    return _workload(site, service, "CronJob", {
         "schedule": f"{int(minute)} {int(hour)} * * *",
         "concurrencyPolicy": "Forbid",
         "jobTemplate": {"spec": {"backoffLimit": 3, "template": template}},
     })  # fmt: skip
 
 
-def _workload(checked: CheckedLab, service: ServiceFacts, kind: str, spec: Manifest) -> Manifest:
+def _workload(site: Site, service: ServiceFacts, kind: str, spec: Manifest) -> Manifest:
     version = "batch/v1" if kind == "CronJob" else "apps/v1"
-    manifest = {"apiVersion": version, "kind": kind, "metadata": metadata(checked, service), "spec": spec}
+    manifest = {"apiVersion": version, "kind": kind, "metadata": metadata(site, service), "spec": spec}
     return own_words(service, manifest)
 
 
@@ -137,19 +136,19 @@ def _volume(mode: str, size: str) -> Manifest:
     return {"accessModes": [mode], "volumeMode": "Filesystem", "resources": {"requests": {"storage": size}}}
 
 
-def _claim(checked: CheckedLab, service: ServiceFacts, claim: str) -> Manifest:
-    about = {**metadata(checked, service, claim), "annotations": KEPT}
+def _claim(site: Site, service: ServiceFacts, claim: str) -> Manifest:
+    about = {**metadata(site, service, claim), "annotations": KEPT}
     return {
         "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": about,
         "spec": _volume("ReadWriteOnce", STORAGE),
     }  # fmt: skip
 
 
-def _share(checked: CheckedLab, service: ServiceFacts, mount: str) -> list[Manifest]:
+def _share(site: Site, service: ServiceFacts, mount: str) -> list[Manifest]:
     """A share by NFS: a volume that exists beside the cluster, and the claim to it."""
     host, _, share = service.service.mounts[mount].partition("/")
     claim = object_name(f"{service.name}-{mount}")
-    about = metadata(checked, service, claim)
+    about = metadata(site, service, claim)
     volume = {
         "capacity": {"storage": SHARE},
         "accessModes": ["ReadWriteMany"],
@@ -157,7 +156,7 @@ def _share(checked: CheckedLab, service: ServiceFacts, mount: str) -> list[Manif
         "persistentVolumeReclaimPolicy": "Retain",
         "storageClassName": "",
         "claimRef": {"namespace": service.name, "name": claim},
-        "nfs": {"server": host_address(checked, host), "path": checked.lab.settings.hosts[host].shares[share].path},
+        "nfs": {"server": host_address(site, host), "path": site.lab.settings.hosts[host].shares[share].path},
     }
     unplaced = {key: value for key, value in about.items() if key != "namespace"}
     return [
@@ -169,12 +168,12 @@ def _share(checked: CheckedLab, service: ServiceFacts, mount: str) -> list[Manif
     ]  # fmt: skip
 
 
-def _ingress(checked: CheckedLab, service: ServiceFacts) -> Manifest:
+def _ingress(site: Site, service: ServiceFacts) -> Manifest:
     """https://tailscale.com/kb/1439/kubernetes-operator-cluster-ingress: the host's first label is the name."""
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": metadata(checked, service),
+        "metadata": metadata(site, service),
         "spec": {
             "ingressClassName": "tailscale",
             "defaultBackend": {"service": {"name": service.name, "port": {"name": "http"}}},
