@@ -42,7 +42,7 @@ status: ## what runs, and how it is
 .PHONY: test
 test: ## the tests, but for those of a real cluster
 	@scripts/prepare dev
-	@$(BIN)/pytest -n 2 --dist loadgroup -m 'not cluster' $(TESTS)
+	@$(BIN)/pytest -n 2 --dist loadfile -m 'not cluster' $(TESTS)
 
 .PHONY: test-cluster
 test-cluster: ## the tests with a real Kubernetes API server (needs Go; the first build takes minutes)
@@ -69,6 +69,12 @@ format: ## put the format right, and what the linter can mend
 bench: ## measure what is promised about speed
 	@scripts/prepare dev
 	@$(BIN)/python -m tests.bench
+
+.PHONY: docs
+docs: ## write what is generated in docs/: the reference, the picture
+	@scripts/prepare dev
+	@$(BIN)/python scripts/docs
+	@$(BIN)/python scripts/picture <docs/pictures/first-run.txt >docs/pictures/first-run.svg
 
 .PHONY: lock
 lock: ## lock again after a change of dependencies (needs uv; UPGRADE=1 takes the newest)

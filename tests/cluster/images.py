@@ -14,17 +14,30 @@ import subprocess
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 _TYPE = "application/vnd.oci.image"
 
 
-def image(reference: str, files: Mapping[str, bytes | Path], command: Sequence[str], architecture: str) -> bytes:
-    """An image called `reference` that runs `command`; all `files` (by their path in it) are programs, mode 0755."""
+Files = Mapping[str, bytes | Path]
+
+
+def image(
+    reference: str,
+    files: Files,
+    command: Sequence[str],
+    architecture: str,
+    settings: Mapping[str, object] = MappingProxyType({}),
+) -> bytes:
+    """An image called `reference` that runs `command`; all `files` (by their path in it) are programs, mode 0755.
+
+    `settings`: what else its configuration says (Env, User, Volumes), in the specification's words.
+    """
     layer = _tar({name.lstrip("/"): content for name, content in files.items()}, 0o755)
     config = {
         "architecture": architecture,
         "os": "linux",
-        "config": {"Entrypoint": list(command), "User": "65534:65534"},
+        "config": {"Entrypoint": list(command), "User": "65534:65534", **settings},
         "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},
     }
     blobs: dict[str, bytes] = {}
@@ -47,7 +60,7 @@ def image(reference: str, files: Mapping[str, bytes | Path], command: Sequence[s
     return _tar({**layout, **blobs}, 0o644)
 
 
-def _tar(files: Mapping[str, bytes | Path], mode: int) -> bytes:
+def _tar(files: Files, mode: int) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name, content in sorted(files.items()):

@@ -5,7 +5,8 @@ Promised: the machine is as before when the block ends. The node has mount and p
 with them its mounts, its containers and their network go, however this ends. What the kernel keeps in spite
 of that, control groups, has a name of its own and is removed.
 
-Pods have addresses of 10.128.0.0/9 and are reached from this machine only. There is no DNS and no service address.
+Pods have addresses of 10.128.0.0/9, reach each other, and are reached from this machine only. They have no way
+out. There is no DNS and no service address.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import psutil
 
 from .build import cache
 from .control_plane import LOOPBACK, ControlPlane
-from .images import image
+from .images import Files, image
 from .kubectl import Refused
 from .servers import NotStarted, free_ports
 
@@ -63,6 +64,20 @@ exec kubelet --config="$FOLDER/kubelet.json" --kubeconfig="$FOLDER/node.kubeconf
   --hostname-override=localhost --root-dir="$FOLDER/kubelet"
 """
 
+# Pods reach each other by way of this machine, which forwards for nobody. To let it do so for each pod's own
+# cable changes nothing that outlives the pod. A network plugin: https://www.cni.dev/docs/spec/.
+_FORWARD = """#!{python} -IS
+import json, os, pathlib, sys
+asked, command = json.load(sys.stdin), os.environ["CNI_COMMAND"]
+if command == "ADD":
+    for one in asked["prevResult"]["interfaces"]:
+        if not one.get("sandbox"):
+            pathlib.Path("/proc/sys/net/ipv4/conf", one["name"], "forwarding").write_text("1")
+    print(json.dumps(asked["prevResult"]))
+if command == "VERSION":
+    print(json.dumps({{"cniVersion": "1.0.0", "supportedVersions": ["1.0.0"]}}))
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -76,9 +91,12 @@ class Node:
     subnet: str
     """Its pods' addresses."""
 
-    def load(self, reference: str, files: Mapping[str, bytes | Path], command: Sequence[str]) -> None:
-        """Make an image of `files` that runs `command`, for pods to use as `reference` (`localhost/web:1`)."""
-        made = image(reference, files, command, _architecture())
+    def load(self, reference: str, files: Files, command: Sequence[str], **settings: object) -> None:
+        """Make an image of `files` that runs `command`, for pods to use as `reference` (`localhost/web:1`).
+
+        `settings`: see image().
+        """
+        made = image(reference, files, command, _architecture(), settings)
         argv = [str(self.programs["ctr"]), "-a", str(self.folder / "containerd.sock"), "-n", "k8s.io"]
         done = subprocess.run(
             [*argv, "images", "import", "-"], input=made, capture_output=True, check=False, timeout=60
@@ -127,7 +145,7 @@ def runc() -> Path | None:
 def add_node(plane: ControlPlane, programs: Mapping[str, Path]) -> Iterator[Node]:
     """Add a node to `plane` and yield it when it is ready. Raises NotStarted with the end of a log."""
     folder = plane.folder / "node"
-    for name in ("sysctl", "var", "var-work", "network"):
+    for name in ("sysctl", "var", "var-work", "network", "plugins"):
         (folder / name).mkdir(parents=True)
     servers, authority = plane.servers, plane.authority
     scheduler_port, kubelet_port, stream_port = free_ports(3)
@@ -154,6 +172,8 @@ def add_node(plane: ControlPlane, programs: Mapping[str, Path]) -> Iterator[Node
     (folder / "kubelet.json").write_text(json.dumps(_kubelet(plane, folder, kubelet_port, group)))
     (folder / "containerd.toml").write_text(_containerd(folder, programs, stream_port))
     (folder / "network" / "pods.conflist").write_text(json.dumps(_network(folder, subnet)))
+    (folder / "plugins" / "forward").write_text(_FORWARD.format(python=sys.executable))
+    (folder / "plugins" / "forward").chmod(0o700)
     for place in _cgroups(group):
         servers.remove_group(place)
         _make_cgroup(place)
@@ -231,7 +251,7 @@ stream_server_port = "{stream_port}"
 [plugins."io.containerd.cri.v1.runtime"]
 restrict_oom_score_adj = true
 [plugins."io.containerd.cri.v1.runtime".cni]
-bin_dirs = ["{programs["ptp"].parent}"]
+bin_dirs = ["{programs["ptp"].parent}", "{folder}/plugins"]
 conf_dir = "{folder}/network"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
@@ -244,7 +264,8 @@ SystemdCgroup = false
 def _network(folder: Path, subnet: str) -> dict[str, object]:
     """A cable from each pod to the machine: it goes with the pod, and no bridge is left."""
     addresses = {"type": "host-local", "dataDir": str(folder / "addresses"), "ranges": [[{"subnet": subnet}]]}
-    return {"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "ptp", "ipam": addresses}]}
+    plugins = [{"type": "ptp", "ipam": addresses}, {"type": "forward"}]
+    return {"cniVersion": "1.0.0", "name": "pods", "plugins": plugins}
 
 
 def _cgroups(name: str) -> list[Path]:

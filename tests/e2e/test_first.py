@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.site import Clone, Site, running_below
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def test_durations(text: str, wanted: float) -> None:
     "text", ["", "30", "s", "-1s", "1.5h", "1 h", "1H", "٣s", "1s\n", "9999999999s", "1s" * 40, 30, True, None, ["1s"]]
 )
 def test_what_is_no_duration(text: Any) -> None:
-    """A number without a unit is not guessed at; other digits and huge numbers are refused; the error is one short line."""
+    """A number without a unit is not guessed at, other digits and huge numbers are refused, in one short line."""
     with pytest.raises(ValueError, match="is no duration") as error:
         seconds(text)
     assert len(str(error.value)) < 160

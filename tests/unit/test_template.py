@@ -33,7 +33,8 @@ def test_pieces(text: str, wanted: tuple[str | Lookup, ...]) -> None:
 @pytest.mark.parametrize(
     ("text", "start"),
     [
-        ("{{", 0), ("a {{ b", 2), ("{{ }}", 0), ("{{ a b }}", 0), ("{{ a | upper }}", 0), ("{{ a. }}", 0), ("{{ .a }}", 0),
+        ("{{", 0), ("a {{ b", 2), ("{{ }}", 0), ("{{ a b }}", 0), ("{{ a | upper }}", 0), ("{{ a. }}", 0),
+        ("{{ .a }}", 0),
         ("{{ 1a }}", 0), ("{{ a() }}", 0), ("{{ a }} {{%x%}}", 8), ("{{{{ a }}", 0), ("{{ a\0 }}", 0),
     ],
 )  # fmt: skip
@@ -66,5 +67,8 @@ def test_hostile_texts_end_soon(text: str) -> None:
     try:
         parse(text)
     except TemplateError as error:
-        assert len(str(error)) < 120
+        said = str(error)
+    else:
+        said = ""
+    assert len(said) < 120
     assert time.process_time() - started < 1

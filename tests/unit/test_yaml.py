@@ -40,13 +40,38 @@ def test_words_that_yaml_1_1_reads_as_something_else_are_text(word: str) -> None
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("0", 0), ("10", 10), ("010", 10), ("-7", -7), ("+7", 7), ("0o17", 15), ("0x1F", 31), ("0xfF", 255),
-        ("0b11", "0b11"), ("-0o17", "-0o17"), ("0o8", "0o8"), ("0xg", "0xg"), ("1-2", "1-2"), ("+", "+"), (".", "."),
-        ("1.", 1.0), (".5", 0.5), ("-.5", -0.5), ("1e3", 1000.0), ("1.5E-3", 0.0015), ("1e", "1e"), ("e1", "e1"),
-        (".inf", math.inf), ("-.INF", -math.inf), ("+.Inf", math.inf), ("inf", "inf"), ("1.2.3", "1.2.3"),
-        ("9" * 400, int("9" * 400)), ("9" * 401, "9" * 401), ("1e999", math.inf),
+        ("0", 0),
+        ("10", 10),
+        ("010", 10),
+        ("-7", -7),
+        ("+7", 7),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("0xfF", 255),
+        ("0b11", "0b11"),
+        ("-0o17", "-0o17"),
+        ("0o8", "0o8"),
+        ("0xg", "0xg"),
+        ("1-2", "1-2"),
+        ("+", "+"),
+        (".", "."),
+        ("1.", 1.0),
+        (".5", 0.5),
+        ("-.5", -0.5),
+        ("1e3", 1000.0),
+        ("1.5E-3", 0.0015),
+        ("1e", "1e"),
+        ("e1", "e1"),
+        (".inf", math.inf),
+        ("-.INF", -math.inf),
+        ("+.Inf", math.inf),
+        ("inf", "inf"),
+        ("1.2.3", "1.2.3"),
+        ("9" * 400, int("9" * 400)),
+        ("9" * 401, "9" * 401),
+        ("1e999", math.inf),
     ],
-)  # fmt: skip
+)
 def test_numbers_are_those_of_the_core_schema(text: str, wanted: object) -> None:
     """A leading zero means nothing, `0o` is octal, and a number too long to be one stays text."""
     found = value(text)
@@ -144,36 +169,98 @@ def test_an_empty_file_is_nothing_and_no_mistake(text: str) -> None:
     [
         ("a: 1\na: 2\n", ["some.yaml:2:1: BLU003 a: stands here twice (first in line 1); keep one of the two"]),
         ("a: {b: 1, b: 2}", ["some.yaml:1:11: BLU003 b: stands here twice (first in line 1); keep one of the two"]),
-        ("a: 1\n---\nb: 2", ["some.yaml:2:1: BLU001 some.yaml: holds more than one YAML document; split it into files"]),
+        (
+            "a: 1\n---\nb: 2",
+            ["some.yaml:2:1: BLU001 some.yaml: holds more than one YAML document; split it into files"],
+        ),
         ("a: !env X", ["some.yaml:1:4: BLU004 !env: YAML tags are not read; leave the tag out, or quote what is text"]),
-        ("a: !!int '3'", ["some.yaml:1:4: BLU004 !!int: YAML tags are not read; leave the tag out, or quote what is text"]),
+        (
+            "a: !!int '3'",
+            ["some.yaml:1:4: BLU004 !!int: YAML tags are not read; leave the tag out, or quote what is text"],
+        ),
         ("a: !x [1]", ["some.yaml:1:4: BLU004 !x: YAML tags are not read; leave the tag out, or quote what is text"]),
         ("!x a: 1", ["some.yaml:1:1: BLU004 !x: YAML tags are not read; leave the tag out, or quote what is text"]),
-        ("a:\n\tb: 1", ["some.yaml:2:1: BLU001 some.yaml: is not YAML: while scanning for the next token, found "
-                         "character that cannot start any token; indent with spaces, not tabs"]),
-        ("a: @x", ["some.yaml:1:4: BLU001 some.yaml: is not YAML: while scanning for the next token, found character "
-                   "that cannot start any token; quote a text that begins with `@`"]),
-        ("a: b: c", ["some.yaml:1:5: BLU001 some.yaml: is not YAML: mapping values are not allowed in this context; "
-                     "quote a text that holds `: `"]),
-        ("a: {{ secrets.x }}", ["some.yaml:1:5: BLU001 some.yaml: has a key that is not a plain word; quote a text that "
-                                "begins with `{`, `[` or `*`"]),
-        ("a: *b", ["some.yaml:1:4: BLU001 some.yaml: uses the anchor `b` inside itself or before it is set; quote a text "
-                   "that begins with `*`"]),
-        ("a: &a [*a]", ["some.yaml:1:8: BLU001 some.yaml: uses the anchor `a` inside itself or before it is set; quote a "
-                        "text that begins with `*`"]),
+        (
+            "a:\n\tb: 1",
+            [
+                (
+                    "some.yaml:2:1: BLU001 some.yaml: is not YAML: while scanning for the next token, found "
+                    "character that cannot start any token; indent with spaces, not tabs"
+                )
+            ],
+        ),
+        (
+            "a: @x",
+            [
+                (
+                    "some.yaml:1:4: BLU001 some.yaml: is not YAML: while scanning for the next token, found character "
+                    "that cannot start any token; quote a text that begins with `@`"
+                )
+            ],
+        ),
+        (
+            "a: b: c",
+            [
+                (
+                    "some.yaml:1:5: BLU001 some.yaml: is not YAML: mapping values are not allowed in this context; "
+                    "quote a text that holds `: `"
+                )
+            ],
+        ),
+        (
+            "a: {{ secrets.x }}",
+            [
+                (
+                    "some.yaml:1:5: BLU001 some.yaml: has a key that is not a plain word; quote a text that "
+                    "begins with `{`, `[` or `*`"
+                )
+            ],
+        ),
+        (
+            "a: *b",
+            [
+                (
+                    "some.yaml:1:4: BLU001 some.yaml: uses the anchor `b` inside itself or before it is set; "
+                    "quote a text "
+                    "that begins with `*`"
+                )
+            ],
+        ),
+        (
+            "a: &a [*a]",
+            [
+                (
+                    "some.yaml:1:8: BLU001 some.yaml: uses the anchor `a` inside itself or before it is set; quote a "
+                    "text that begins with `*`"
+                )
+            ],
+        ),
         ("a: b\0c", ["some.yaml:1:5: BLU002 some.yaml: holds the control character U+0000"]),
         ("é: 1\né: \x07", ["some.yaml:2:4: BLU002 some.yaml: holds the control character U+0007"]),
         ('a: "b\\0c"', ["some.yaml:1:4: BLU002 some.yaml: holds a NUL character, which no program can be given"]),
         (b"a: 1\nb: \xe9", ["some.yaml:2:4: BLU002 some.yaml: is not UTF-8 text"]),
         ("a: 1".encode("utf-16"), ["some.yaml:1:1: BLU002 some.yaml: is not UTF-8 text"]),
-        ('a: "\\ud800"', ["some.yaml:1:7: BLU001 some.yaml: is not YAML: while parsing a quoted scalar, found invalid "
-                          "Unicode character escape code"]),
-        ("a: 1\na: 2\nb: [", [
-            "some.yaml:2:1: BLU003 a: stands here twice (first in line 1); keep one of the two",
-            "some.yaml:4:1: BLU001 some.yaml: is not YAML: while parsing a flow node, did not find expected node content",
-        ]),
+        (
+            'a: "\\ud800"',
+            [
+                (
+                    "some.yaml:1:7: BLU001 some.yaml: is not YAML: while parsing a quoted scalar, found invalid "
+                    "Unicode character escape code"
+                )
+            ],
+        ),
+        (
+            "a: 1\na: 2\nb: [",
+            [
+                "some.yaml:2:1: BLU003 a: stands here twice (first in line 1); keep one of the two",
+                (
+                    "some.yaml:4:1: BLU001 some.yaml: is not YAML: while parsing a flow node, did not find "
+                    "expected node content"
+                ),
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_mistakes(text: str | bytes, wanted: list[str]) -> None:
     """Each is told at its place, in a person's words, with what was found before it."""
     assert said(text) == wanted
@@ -250,10 +337,14 @@ def _texts() -> st.SearchStrategy[str]:
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False, allow_infinity=False) | _texts(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _texts(),
     lambda inner: st.lists(inner) | st.dictionaries(_texts(), inner),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
 @given(VALUES)

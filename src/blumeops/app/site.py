@@ -119,7 +119,7 @@ def stop_all(folder: SiteFolder, say: Say) -> None:
     engine = _quiet(folder)
     if CONTROLLER in engine.manager.states():
         engine.manager.stop(CONTROLLER)
-    order = reversed(start_order(engine.applied().values()))
+    order = reversed(start_order(unit for unit in engine.applied().values() if unit.command and not unit.provided))
     engine.stop_all(_told(order, say))
 
 

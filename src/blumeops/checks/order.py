@@ -12,6 +12,7 @@ from blumeops.lab.model import Lab
 MOST = 20
 """Cycles that are told at once: each is looked for anew."""
 LONGEST = 12
+KINDS = {"keeps its database in": "database", "pulls its images from": "registry", "pulls from": "forge"}
 
 
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
@@ -30,7 +31,8 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
             steps[LONGEST // 2 : -LONGEST // 2] = ["…"]
         message = f"{', which '.join(steps)}: nothing could start first"
         used, user = _shown(worst.used), _shown(worst.user)
-        hint = f"place {used} elsewhere, or give {user} another" if used != user else f"give {user} another"
+        hint = f"give {user} another {KINDS.get(worst.why, 'place')}"
+        hint = f"place {used} elsewhere, or {hint}" if used != user else hint
         yield Finding("BLU301", worst.place, _shown(worst.user), message, hint)
         left = tuple(edge for edge in left if edge is not worst)
 

@@ -22,4 +22,6 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
             field = "version" if service.version else "image" if service.image else ""
             place = lab.service_place(name, field) if field else lab.service_place(name)
             message = f"is not pinned: {version!r} is something else every day"
-            yield Finding("BLU130", place, name, message, "name a version")
+            yield Finding(
+                "BLU130", place, name, message, "give the image a tag" if field == "image" else "name a version"
+            )

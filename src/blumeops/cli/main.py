@@ -84,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     op_commands = op.add_subparsers(dest="op_command", metavar="COMMAND", required=True)
     read = op_commands.add_parser("read", help="print one value", parents=[everywhere, key])
     read.add_argument("reference", metavar="op://VAULT/ITEM/FIELD")
+    read.add_argument("-n", "--no-newline", action="store_true", help="the value alone, without an end of line")
     completion = commands.add_parser("completion", help="a script for your shell to complete commands")
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
     controller = commands.add_parser("controller", parents=[everywhere, key])

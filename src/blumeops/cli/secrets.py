@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from blumeops.cli import output
 from blumeops.cli.place import place
@@ -16,6 +17,8 @@ def op(arguments: argparse.Namespace) -> int:
     value = app.read_secret(where.site, where.lab, arguments.age_key, arguments.reference)
     if arguments.json:
         output.say_json({"version": 1, "reference": arguments.reference, "value": value})
+    elif arguments.no_newline:
+        sys.stdout.write(value)
     else:
         output.say(value)
     return 0

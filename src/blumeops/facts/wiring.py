@@ -213,13 +213,14 @@ class _Wirer:
         }  # fmt: skip
         if kind == "database" and not self.database:
             return "give the service a `database:`"
+        noun = {"listen": "ports", "address": "ports", "state": "folders"}.get(kind, kind)
         means = next(f"`{form}` is {words}" for form, words in VOCABULARY.items() if form.partition(".")[0] == kind)
         if kind not in names:
             return means
         has = (
-            f"the {kind} of {self.app.app} are {', '.join(names[kind])}"
+            f"the {noun} of {self.app.app} are {', '.join(names[kind])}"
             if names[kind]
-            else f"{self.app.app} has no {kind}"
+            else f"{self.app.app} has no {noun}"
         )
         return f"{has}; {means}"
 

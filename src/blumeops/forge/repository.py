@@ -241,7 +241,7 @@ class Repository:
             if done.code:
                 raise EngineError("BLU600", "git add", done.words)
             if not git(self.path, "ls-files", "-z", env=index):
-                raise UserError("BLU605", str(folder), "has no files to import", "`blumeops init` makes a lab")
+                raise UserError("BLU605", str(folder), "has no files to import", "a lab has at least a lab.yaml")
             return self._commit_index(index, f"Import {folder.name}\n", None)
 
 

@@ -22,6 +22,8 @@ from blumeops.lab.model import Lab, Service, Settings, app_key
 from blumeops.lab.validate import validate, validate_what_fits
 from blumeops.lab.yaml import shown
 
+MOST_TOLD = 1000
+"""Mistakes after which no more services are read: nobody mends so many at once."""
 CATALOGUE = Path(__file__).parent.parent / "catalogue"
 
 
@@ -134,6 +136,11 @@ class _Reader:
                 self.findings.append(Finding("BLU103", document.place(), file, "must be a mapping of services"))
                 continue
             for name, entry in document.data.items():
+                if len(self.findings) > MOST_TOLD:
+                    place = document.place(name, of_key=True)
+                    self.findings.append(Finding("BLU002", place, file, "has more mistakes than are told at once"))
+                    self.broken.add("services:")
+                    return services, files
                 if name in files:
                     first = self.documents[files[name]].place(name, of_key=True)
                     here = document.place(name, of_key=True)

@@ -31,6 +31,7 @@ _BOUNDS = {
     "greater_than_equal": ("at least", "ge"), "less_than_equal": ("at most", "le"), "greater_than": ("more than", "gt"),
 }  # fmt: skip
 MOST_COMPARED = 200
+MOST_DETAILS = 100
 _MOST_TOLD = 24
 
 
@@ -39,7 +40,7 @@ def validate(model: type[Model], data: Any, document: Document, path: Path = ())
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        return None, _findings(model, error.errors(include_url=False), document, path)
+        return None, _findings(model, _details(error), document, path)
 
 
 def validate_what_fits(
@@ -49,7 +50,7 @@ def validate_what_fits(
     try:
         return model.model_validate(data), [], frozenset()
     except ValidationError as error:
-        details = error.errors(include_url=False)
+        details = _details(error)
         found = _findings(model, details, document, path)
     wrong = frozenset(str(detail["loc"][0]) for detail in details if detail["loc"])
     if not isinstance(data, dict) or not wrong:
@@ -60,16 +61,24 @@ def validate_what_fits(
     return rest, found, wrong
 
 
+def _details(error: ValidationError) -> list[ErrorDetails]:
+    """What is wrong; of a flood only that it is one, since each mistake costs a kilobyte."""
+    if error.error_count() <= MOST_DETAILS:
+        return error.errors(include_url=False)
+    flood = {"error": f"has {error.error_count()} mistakes, too many to tell"}
+    return [{"type": "value_error", "loc": (), "msg": "", "input": None, "ctx": flood}]
+
+
 def _findings(model: type[BaseModel], details: list[ErrorDetails], document: Document, path: Path) -> list[Finding]:
     """One finding a value: of a choice of types, each of which says why it does not fit, the wants are joined."""
     groups: dict[tuple[Place, str], list[ErrorDetails]] = {}
     for detail in details:
         place, subject = _where(detail, document, path)
         groups.setdefault((place, subject), []).append(detail)
+    around = {subject.rpartition(".")[0] for _, subject in groups}
     found = []
     for (place, subject), group in groups.items():
-        inside = any(other.startswith(f"{subject}.") for _, other in groups)
-        if inside and all(detail["type"] in _WANTED for detail in group):
+        if subject in around and all(detail["type"] in _WANTED for detail in group):
             continue  # another of the choices fits better: what is inside is to blame
         found.append(_finding(model, group, place, subject, document))
     return found
@@ -111,7 +120,7 @@ def meant(given: str, known: Collection[str]) -> str:
     if near:
         return f"did you mean `{near[0]}`?"
     first = ", ".join(sorted(known)[:_MOST_TOLD])
-    return f"known: {first}{', …' if len(known) > _MOST_TOLD else ''}" if known else "there is none yet"
+    return f"known: {first}{', …' if len(known) > _MOST_TOLD else ''}" if known else "there are none"
 
 
 def _words(group: list[ErrorDetails], but: str) -> str:

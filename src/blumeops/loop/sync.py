@@ -106,15 +106,15 @@ def _apply(site: Site, revision: Revision, say: Say, retry: bool) -> Synced:
     plan = compare(revision.units, engine.applied())
     changes = [f"{change.unit}: {change.action}: {effect}" for change in plan.changes for effect in change.effects]
     run = records.begin(site.database, revision.name, site.clock(), changes)
-    refused = {} if retry else {name: each.refused for name, each in engine.observe().items()}
+    refused = {} if retry else {name: each for name, each in engine.observe().items() if each.refused}
     outcomes = _apply_units(site, engine, revision.units, refused, run, say)
     for change in plan.changes:
         if change.action == "remove":
             _step(site, run, change.unit, lambda unit=change.unit: _remove(engine, unit), say)  # type: ignore[misc]
             records.forget(site.database, change.unit)
-    look(site, engine, revision)
+    seen = look(site, engine, revision)
     # A program that this machine cannot have is a state, not a failure: the rest of the lab is up.
-    bad = [outcome for outcome in outcomes.values() if not outcome.ok and not is_unavailable(outcome)]
+    bad = [each for name, each in outcomes.items() if not each.ok and seen[name].state != "unavailable"]
     lines = [f"{each.unit}: {each.action}: {each.reason}" for each in bad]
     records.end(site.database, run, "failed" if bad else "applied", "\n".join(lines), site.clock())
     return Synced(revision.name, not bad, tuple(lines), told=True)
@@ -124,7 +124,7 @@ def _apply_units(
     site: Site,
     engine: LocalEngine,
     units: Mapping[str, LocalUnit],
-    refused: Mapping[str, str],
+    refused: Mapping[str, Observed],
     run: int,
     say: Say,
 ) -> dict[str, Outcome]:
@@ -137,14 +137,23 @@ def _apply_units(
             for name in list(left):
                 if all(need in outcomes or need not in units for need in units[name].needs):
                     left.remove(name)
-                    if refused.get(name) == digest_of(units[name]):
-                        outcomes[name] = Outcome(name, "failed", _REFUSED_BEFORE)
+                    before = refused.get(name)
+                    if before and before.refused == digest_of(units[name]):
+                        outcomes[name] = _as_before(name, before, say)
                         continue
                     running[pool.submit(_apply_unit, site, engine, units[name], run, say)] = name
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 outcomes[running.pop(future)] = future.result()
     return outcomes
+
+
+def _as_before(name: str, seen: Observed, say: Say) -> Outcome:
+    """The outcome of a unit that is left as it is: its wanted form was refused already."""
+    if seen.state == "unavailable":
+        return Outcome(name, "unavailable", seen.reason)
+    say(f"{name}: {_REFUSED_BEFORE}")
+    return Outcome(name, "failed", _REFUSED_BEFORE)
 
 
 def _apply_unit(site: Site, engine: LocalEngine, unit: LocalUnit, run: int, say: Say) -> Outcome:
@@ -168,11 +177,6 @@ def _remove(engine: LocalEngine, unit: str) -> Outcome:
     return Outcome(unit, "removed")
 
 
-def is_unavailable(outcome: Outcome) -> bool:
-    """Whether the program cannot be had on this machine."""
-    return outcome.error is not None and outcome.error.code == "BLU701"
-
-
 def look(site: Site, engine: LocalEngine, revision: Revision) -> dict[str, Observed]:
     """Observe every unit and record its condition; the units whose record differed are returned."""
     seen = engine.observe()
@@ -180,7 +184,7 @@ def look(site: Site, engine: LocalEngine, revision: Revision) -> dict[str, Obser
     units = [
         records.Unit(
             id=name, kind=unit.app, place=unit.place, state=each.state, health=_health(each), reason=each.reason,
-            revision=revision.name, since=now, url=unit.url or _address(unit, each),
+            revision=revision.name, since=now, url=_address(unit, each),
         )
         for name, unit in revision.units.items()
         if (each := seen.get(name)) is not None
@@ -210,5 +214,7 @@ def _health(seen: Observed) -> records.Health:
 
 
 def _address(unit: LocalUnit, seen: Observed) -> str:
-    """Where a service without a name of its own is found on this machine."""
-    return next((f"127.0.0.1:{number}" for number in seen.ports.values()), "") if not unit.url else ""
+    """Where it is found on this machine; empty for what does not run here."""
+    if seen.state in records.AT_REST:
+        return ""
+    return unit.url or next((f"127.0.0.1:{number}" for number in seen.ports.values()), "")

@@ -71,7 +71,7 @@ def compare(wanted: Mapping[str, LocalUnit], applied: Mapping[str, LocalUnit]) -
 
 
 def start_order(units: Iterable[LocalUnit]) -> list[str]:
-    """Names of the units, each behind what it needs, else by name."""
+    """Names of the units, each behind what it needs; the same however they come in."""
     by_name = {unit.unit: unit for unit in units}
     needs = {name: [need for need in by_name[name].needs if need in by_name] for name in sorted(by_name)}
     try:
@@ -141,7 +141,7 @@ def _changed(before: LocalUnit, after: LocalUnit) -> Change:
 def _effects(before: LocalUnit, after: LocalUnit, different: set[str]) -> list[str]:
     effects = []
     if "app" in different:
-        effects.append(f"{before.app} becomes {after.app}; what it kept is not carried over")
+        effects.append(f"{before.app} becomes {after.app}")
     elif "version" in different:
         effects.append(f"{after.app} goes from {before.version} to {after.version}")
     for name in sorted(before.env.keys() | after.env.keys()):

@@ -28,7 +28,7 @@ LOCAL_SOURCES = ("path", "wheel", "deb", "brew", "container")
 
 BECOMES = {
     "app": "the unit's `app`",
-    "about": "text of `show`",
+    "about": "nothing: only people read it",
     "version": "the version that a source must have; a unit with another is updated",
     "kind": "`service`: a process that is kept up; `job`: listed as scheduled; `platform`: what is built in stands in",
     "sources": "wheel of the environment, Debian package unpacked beside the state, Homebrew, a program on PATH",
@@ -43,8 +43,8 @@ BECOMES = {
     "files": "files in the unit's configuration folder",
     "secrets": "generated into the SOPS file; given in the environment or as a private file",
     "health": "probed at each start and while it runs",
-    "metrics": "the address in the unit, for Prometheus to scrape",
-    "logs": "the format in which `logs` reads the rotated file",
+    "metrics": "nothing yet: no Prometheus runs here",
+    "logs": "nothing: lines are shown as they were printed",
     "state": "folders below the site's state, kept when the service is deleted",
     "update": "old one stopped first and brought back if the new one fails, or new one beside it first",
     "stop": "the signal, and the time until SIGKILL",

@@ -16,7 +16,7 @@ from blumeops.facts.parts import Text
 from blumeops.lab.app import AppSource
 from blumeops.render.ansible.routes import TOKEN, routes
 from blumeops.render.ansible.speak import Speaker, account, variable
-from blumeops.render.ansible.words import in_variable
+from blumeops.render.ansible.words import in_file, in_variable
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PREFIX = "{{ '/opt/homebrew' if ansible_facts['architecture'] == 'arm64' else '/usr/local' }}"
@@ -94,30 +94,32 @@ class Role:
         found: dict[str, Any] = {}
         if deb := self.source("deb"):
             version = self.service.service.version or deb.version or self.app.version
-            found["package"] = f"{deb.name}={version}*"
+            found["package"] = in_variable((f"{deb.name}={version}*",))
         if brew := self.source("brew"):
-            found["formula"] = brew.name
+            found["formula"] = in_variable((brew.name,))
         found["env"] = {name: in_variable(self.say(text)) for name, text in self.env.items()}
         return {self.name_of(name): value for name, value in found.items()} | self.service.service.ansible
 
     def on_linux(self) -> dict[str, Any]:
-        """`owner` has the configuration, `user` runs the program."""
+        """`owner` has the configuration files, in `mode`; `user` runs the program."""
         deb, own = self.source("deb"), account(self.name)
         paths = {
-            "owner": "root", "user": own, "group": own, "become": True,
-            "path": f"{deb.bin}:{PATH}" if deb and deb.bin else PATH,
+            "owner": "root", "user": own, "group": own, "mode": "0640", "become": True,
+            "path": f"{in_file((deb.bin,))}:{PATH}" if deb and deb.bin else PATH,
             "etc": f"/etc/{self.name}", "run": f"/run/{self.name}",
         }  # fmt: skip
         return self._paths(paths, f"/var/lib/{self.name}", "/mnt")
 
     def on_macos(self) -> dict[str, Any]:
-        """Everything is the login user's, below Homebrew's prefix."""
+        """Everything is the login user's alone, below Homebrew's prefix: each person of a Mac is in the group staff."""
         prefix, brew = self.var("prefix"), self.source("brew")
-        first = (brew.bin or f"{prefix}/opt/{brew.name}/bin") + ":" if brew else ""
+        first = ""
+        if brew:
+            first = (in_file((brew.bin,)) if brew.bin else f"{prefix}/opt/{self.var('formula')}/bin") + ":"
         user, home = "{{ ansible_facts['user_id'] }}", "{{ ansible_facts['user_dir'] }}"
         label = f"{self.lab.settings.lab}.{self.name}"
         paths = {
-            "prefix": PREFIX, "owner": user, "user": user, "group": "staff", "become": False,
+            "prefix": PREFIX, "owner": user, "user": user, "group": "staff", "mode": "0600", "become": False,
             "path": f"{first}{prefix}/bin:{PATH}",
             "etc": f"{prefix}/etc/{self.name}", "run": f"{prefix}/var/run/{self.name}",
             "domain": "gui/{{ ansible_facts['user_uid'] }}", "label": label,

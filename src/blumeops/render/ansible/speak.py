@@ -117,7 +117,8 @@ class Speaker:
         """Where a service is reached from `host`."""
         other = self.facts.services[name]
         if other.service.host is None:
-            return f"{other.label}.{self.lab.settings.network.tailnet}"
+            tailnet = self.lab.settings.network.tailnet
+            return f"{other.label}.{tailnet}" if tailnet else other.label
         return LOOPBACK if other.service.host == self.host else self.address_of(other.service.host)
 
     def address_of(self, host: str) -> str:

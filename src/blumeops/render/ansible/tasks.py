@@ -37,7 +37,7 @@ def main(role: Role) -> Iterator[Task]:
     for file, text in role.config.items():
         name, then = config_name(file), "Reload" if role.app.reload else "Restart"
         readers = {"owner": role.var("owner"), "group": role.var("group")}
-        yield _template(role, name, f"{name}.j2", f"{role.var('etc')}/{name}", "0640", [text], readers, then)
+        yield _template(role, name, f"{name}.j2", f"{role.var('etc')}/{name}", role.var("mode"), [text], readers, then)
     owner, env = {"owner": role.var("owner")}, role.env.values()
     yield _template(role, "the environment", "env.j2", f"{role.var('etc')}/env", "0600", env, owner)
     yield from _init(role)
@@ -90,13 +90,12 @@ def macos(role: Role) -> Iterator[Task]:
     """tasks/macos.yml."""
     if brew := role.source("brew"):
         prefix, formula = role.var("prefix"), role.var("formula")
+        installed = in_variable((brew.bin,)) if brew.bin else f"{prefix}/opt/{formula}"
         yield {
             "name": f"Install {brew.name}",
-            "ansible.builtin.command": {
-                "argv": [f"{prefix}/bin/brew", "install", formula], "creates": brew.bin or f"{prefix}/opt/{formula}",
-            },
+            "ansible.builtin.command": {"argv": [f"{prefix}/bin/brew", "install", formula], "creates": installed},
             "notify": f"Restart {role.name}",
-        }  # fmt: skip
+        }
     else:
         yield _look_for(role, "Homebrew formula")
     yield {

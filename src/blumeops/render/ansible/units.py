@@ -31,11 +31,12 @@ UMask=0077
 """
 _RUN = 'set -a; . "$0"; set +a; exec "$@"'
 _RUN_AND_TRANSLATE = (
-    'set -a; . "$0"; set +a; "$@" & pid=$!; trap "kill -{signal} $pid" TERM; '
-    'while :; do wait "$pid"; code=$?; kill -0 "$pid" 2>/dev/null || exit "$code"; done'
+    'set -a; . "$0"; set +a; "$@" & pid=$!; trap "told=1; kill -{signal} $pid" TERM; '
+    'while told=; wait "$pid"; code=$?; [ "$told" ]; do :; done; exit "$code"'
 )
 """launchd ends programs with TERM; a program that wants another signal gets it from its shell. A wait that the
-signal interrupted is done again, until the program is gone and the code is its own."""
+signal interrupted is done again, until the program is gone and the code is its own. (What a shell starts with `&`
+ignores INT and QUIT until it says otherwise, as each program does that is to be ended by one of them.)"""
 
 
 _ESCAPED = r"""regex_replace('([\\\\"$`])', '\\\\\\1')"""

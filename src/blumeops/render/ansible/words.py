@@ -40,7 +40,8 @@ def quoted(text: str) -> str:
 
 def in_variable(said: Said) -> str:
     """For a value in YAML. What has nothing to evaluate is the plain text, which Ansible does not touch."""
-    if all(isinstance(piece, str) and not re.search(r"\{[{%#]", piece) for piece in said):
+    literal = all(isinstance(piece, str) and not re.search(r"\{[{%#]", piece) for piece in said)
+    if literal and not (said and str(said[0]).startswith(_SETTINGS)):
         return "".join(piece for piece in said if isinstance(piece, str))
     text = in_file(said)
     if text.startswith(_SETTINGS):

@@ -20,7 +20,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = "|" if "\n" in text.rstrip("\n") else None
-    if text.startswith(("{", "'")) and "'" in text and not {'"', "\\"} & set(text):
+    expression = text.startswith(("{", "'")) and "'" in text and not {'"', "\\"} & set(text)
+    if expression or "\x85" in text:  # that is a newline to YAML 1.1, and PyYAML would write it plain
         style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
