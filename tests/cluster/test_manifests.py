@@ -73,7 +73,7 @@ def test_every_object_is_taken(applied: Applied) -> None:
 
 
 def test_a_second_time_changes_nothing(applied: Applied) -> None:
-    """By the objects' fields and by kubectl's own diff: so Argo CD sees no drift either."""
+    """By the objects' fields and by kubectl's own diff, server-side. (How Argo CD compares is not tried here.)"""
     for source in applied.sources():
         assert {change.action for change in applied.plane.apply(source)} == {Action.UNCHANGED}, source.name
         assert applied.plane.differs(source) == "", source.name

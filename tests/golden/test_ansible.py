@@ -86,6 +86,7 @@ def test_ansible_refuses_a_broken_role(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
+@pytest.mark.parametrize("folder", ["native", "blumeops"], indirect=True)
 def test_ansible_lint_finds_nothing(folder: Path) -> None:
     """ansible-lint passes with its strictest profile; only hyphens in names of roles stay: services have them."""
     done = run(

@@ -6,6 +6,7 @@ Each command's code is imported when it is called: the others cost it nothing.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
@@ -13,19 +14,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from blumeops.base.errors import BlumeError
-
-_COMMANDS = """\
-describe   check         all findings from the description alone; nothing is changed
-           plan          what a sync would change, in words and as diffs
-           render        the real engines' files, for the real devices
-run        up            start the site and bring the lab to its revision
-           down          stop it all; what it keeps is kept
-           sync          now, instead of at the next push
-watch      status        every unit: revision, health, why
-           logs          what a service printed
-           history       what happened
-secrets    op read       the value behind op://vault/item/field
-"""
 
 
 class _Version(argparse.Action):
@@ -51,10 +39,9 @@ def parser() -> argparse.ArgumentParser:
 
     top = argparse.ArgumentParser(
         prog="blumeops", description="One Git repository, one home lab: described once, proved, kept running.",
-        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=_COMMANDS,
     )  # fmt: skip
     top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands", help=argparse.SUPPRESS)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 
     def command(name: str, about: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=about, description=about, parents=[everywhere, *parents])
@@ -124,9 +111,10 @@ def main(argv: list[str] | None = None) -> NoReturn:
         print("blumeops: stopped", file=sys.stderr)
         code = 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _let_go_of_stdout()
         code = 0
     except OSError as error:
+        _let_go_of_stdout()
         print(f"blumeops: BLU903 {error.filename or arguments.command}: {error.strerror or error}", file=sys.stderr)
         code = 1
     except Exception as error:
@@ -135,3 +123,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
         print(f"blumeops: BLU999 a bug: {type(error).__name__}; --traceback shows where", file=sys.stderr)
         code = 70
     sys.exit(code)
+
+
+def _let_go_of_stdout() -> None:
+    """What could not be written is not tried again when the interpreter ends."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -32,8 +32,9 @@ _WORDS: dict[str, object] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _NUMBER_STARTS = frozenset("0123456789+-.")
-_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ufffe\uffff]")
-"""What YAML does not allow in a file (https://yaml.org/spec/1.2.2/#51-character-set)."""
+_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]")
+"""What YAML 1.2 does not allow in a file (https://yaml.org/spec/1.2.2/#51-character-set), and the three characters
+(U+0085, U+2028, U+2029) that are line breaks to 1.1, and so to the parser, but not to 1.2."""
 
 _HINTS = {
     "mapping values are not allowed": "quote a text that holds `: `",
@@ -101,8 +102,9 @@ def read(text: bytes, file: str) -> Document:
     except UnicodeDecodeError as error:
         return _refused(file, "BLU002", "is not UTF-8 text", *_spot(text, error.start))
     if found := _NOT_TEXT.search(decoded):
-        message = f"holds the control character U+{ord(found[0]):04X}"
-        return _refused(file, "BLU002", message, *_spot(decoded.encode(), len(decoded[: found.start()].encode())))
+        spot = _spot(decoded.encode(), len(decoded[: found.start()].encode()))
+        hint = f'write "\\u{ord(found[0]):04x}", in double quotes' if found[0] != "\0" else ""
+        return _refused(file, "BLU002", f"holds the control character U+{ord(found[0]):04X}", *spot, hint)
     loader = _Loader(decoded)
     builder = _Builder(file, loader)
     try:

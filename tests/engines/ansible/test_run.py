@@ -147,33 +147,57 @@ def test_a_second_run_changes_nothing(native: Native) -> None:
     assert (native.again.changed, native.again.changed_tasks, native.again.failed) == (0, (), 0)
 
 
-def test_a_change_touches_what_it_has_to(native: Native, tmp_path: Path) -> None:
-    """Miniflux is served; another interval restarts it alone; another name reloads the proxy, whose process stays."""
-    operator = native.operator
-    operator.host.run(["apt-get", "-q", "-y", "install", "curl"])
-    assert "Miniflux" in operator.fetches("feed")
-    before = operator.pids()
+@dataclass(frozen=True)
+class Changes:
+    """Two changes, one after the other: what each run did, the processes before and after, a page at the end."""
 
-    lab = tmp_path / "native"
+    polling: Result
+    name: Result
+    pids: tuple[dict[str, str], dict[str, str], dict[str, str]]
+    variables: list[str]
+    """What Miniflux had in its environment after the first of them."""
+    pages: tuple[str, str]
+
+
+@pytest.fixture(scope="module")
+def changes(native: Native, tmp_path_factory: pytest.TempPathFactory) -> Changes:
+    """Another interval for Miniflux, then another name. (Here, and not in a test: it starts processes that stay.)"""
+    operator, lab = native.operator, tmp_path_factory.mktemp("changed") / "native"
     shutil.copytree(NATIVE, lab)
     services = lab / "services/services.yaml"
+    operator.host.run(["apt-get", "-q", "-y", "install", "curl"])
+    first, page = operator.pids(), operator.fetches("feed")
     services.write_text(services.read_text().replace("polling: 60m", "polling: 5m"))
-    changed = operator.runs(lab)
-    assert changed.changed_tasks == ("miniflux : Write the environment", "miniflux : Restart miniflux.service")
-    after = operator.pids()
-    assert {service for service in SERVICES if after[service] != before[service]} == {"miniflux"}
-    running = operator.host.run(["cat", f"/proc/{after['miniflux']}/environ"]).stdout.split("\0")
-    assert "POLLING_FREQUENCY=5" in running
-
+    polling, second = operator.runs(lab), operator.pids()
+    variables = operator.host.run(["cat", f"/proc/{second['miniflux']}/environ"]).stdout.split("\0")
     services.write_text(services.read_text().replace("name: feed", "name: news"))
-    routed = operator.runs(lab)
-    assert routed.changed_tasks == (
+    name, third = operator.runs(lab), operator.pids()
+    return Changes(polling, name, (first, second, third), variables, (page, operator.fetches("news")))
+
+
+def test_miniflux_is_served_by_the_proxy(changes: Changes) -> None:
+    """Under its name, with a certificate of Caddy's own authority; and under the new name when it has one."""
+    assert all("Miniflux" in page for page in changes.pages)
+
+
+def test_a_changed_option_restarts_its_service_alone(changes: Changes) -> None:
+    """The environment is written, Miniflux is another process with the new value, the others are the same ones."""
+    assert changes.polling.changed_tasks == (
+        "miniflux : Write the environment", "miniflux : Restart miniflux.service",
+    )  # fmt: skip
+    before, after, _ = changes.pids
+    assert {service for service in SERVICES if after[service] != before[service]} == {"miniflux"}
+    assert "POLLING_FREQUENCY=5" in changes.variables
+
+
+def test_a_changed_route_reloads_the_proxy(changes: Changes) -> None:
+    """The diff is the line of the route; Caddy reads it and stays the same process."""
+    assert changes.name.changed_tasks == (
         "caddy : Write Caddyfile", "caddy : Reload caddy.service",
         "miniflux : Write the environment", "miniflux : Restart miniflux.service",
     )  # fmt: skip
-    assert "-https://feed.ops.example.org {\n+https://news.ops.example.org {\n" in routed.stdout
-    assert operator.pids()["caddy"] == before["caddy"]
-    assert "Miniflux" in operator.fetches("news")
+    assert "-https://feed.ops.example.org {\n+https://news.ops.example.org {\n" in changes.name.stdout
+    assert changes.pids[0]["caddy"] == changes.pids[2]["caddy"]
 
 
 SHOW = """\
@@ -202,9 +226,19 @@ state: {data: /data}
 """
 
 
-def test_hostile_values_reach_the_program_as_they_are(operator: Operator, tmp_path: Path) -> None:
-    """An argument, a variable, a secret and a file, through Ansible and systemd: the very same characters."""
-    lab = tmp_path / "hostile"
+@dataclass(frozen=True)
+class Hostile:
+    """What a program saw of its hostile values, and two runs of its playbook."""
+
+    seen: dict[str, str]
+    first: Result
+    again: Result
+
+
+@pytest.fixture(scope="module")
+def hostile(operator: Operator, tmp_path_factory: pytest.TempPathFactory) -> Hostile:
+    """A lab with one service, whose option and secret are NASTY."""
+    lab = tmp_path_factory.mktemp("labs") / "hostile"
     for folder in ("services", "apps/hostile"):
         (lab / folder).mkdir(parents=True)
     (lab / "lab.yaml").write_text("lab: hostile\nhosts: {server: {os: linux, role: compute}}\n")
@@ -213,7 +247,13 @@ def test_hostile_values_reach_the_program_as_they_are(operator: Operator, tmp_pa
     files = {"app.yaml": APP, "show.py": SHOW, "nasty": "<{{ options.nasty }}>\n\n"}
     for name, text in files.items():
         (lab / "apps/hostile" / name).write_text(text)
-    assert operator.runs(lab).failed == 0
+    first = operator.runs(lab)
     seen = json.loads(operator.host.run(["cat", "/var/lib/hostile/data/seen.json"]).stdout)
-    assert seen == {"argument": NASTY, "variable": NASTY, "secret": NASTY, "file": f"<{NASTY}>\n\n"}
-    assert operator.runs(lab).changed == 0
+    return Hostile(seen, first, operator.runs(lab))
+
+
+def test_hostile_values_reach_the_program_as_they_are(hostile: Hostile) -> None:
+    """An argument, a variable, a secret and a file, through Ansible and systemd: the very same characters."""
+    assert hostile.first.failed == 0
+    assert hostile.seen == {"argument": NASTY, "variable": NASTY, "secret": NASTY, "file": f"<{NASTY}>\n\n"}
+    assert hostile.again.changed == 0

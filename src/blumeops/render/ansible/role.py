@@ -120,7 +120,7 @@ class Role:
         label = f"{self.lab.settings.lab}.{self.name}"
         paths = {
             "prefix": PREFIX, "owner": user, "user": user, "group": "staff", "mode": "0600", "become": False,
-            "path": f"{first}{prefix}/bin:{PATH}",
+            "path": f"{first}{prefix}/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             "etc": f"{prefix}/etc/{self.name}", "run": f"{prefix}/var/run/{self.name}",
             "domain": "gui/{{ ansible_facts['user_uid'] }}", "label": label,
             "plist": f"{home}/Library/LaunchAgents/{label}.plist", "log": f"{home}/Library/Logs/{self.name}.log",

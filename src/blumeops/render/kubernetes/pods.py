@@ -279,6 +279,8 @@ def _pre_stop(stop: Stop) -> Manifest:
     """A signal that is not TERM: the image's shell sends it and waits for the end. An image without a shell gets
     the signal that the image itself names.
 
+    The shell ends with the program, so kubelet tells of a FailedPreStopHook at each such stop: it is none.
+
     `lifecycle.stopSignal` would say it, but stands behind a gate that is closed by default (Kubernetes 1.37).
     """
     if stop.signal == "TERM":
