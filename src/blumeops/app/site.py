@@ -28,6 +28,7 @@ from blumeops.plan.compare import start_order
 from blumeops.render.local_unit import LocalUnit, Port
 from blumeops.secrets import sops
 from blumeops.secrets.age import find_key
+from blumeops.secrets.references import Reference
 
 CONTROLLER = "controller"
 Say = Callable[[str], None]
@@ -49,6 +50,18 @@ def repository_of(folder: SiteFolder, lab: str) -> Repository:
     return Repository.create_or_open(folder.repository / f"{lab}.git", socket_of(folder))
 
 
+def must_exist(folder: SiteFolder) -> None:
+    """Raise UserError `BLU790` where no site was ever up; nothing is made."""
+    if not folder.lab_name.is_file():
+        raise UserError("BLU790", str(folder.path), "holds no site", "start it with `blumeops up`")
+
+
+def existing_repository(folder: SiteFolder, lab: str) -> Repository:
+    """The forge's repository, to read. Raises UserError `BLU790` where there is none."""
+    must_exist(folder)
+    return Repository(folder.repository / f"{lab}.git")
+
+
 def prepare(folder: SiteFolder) -> None:
     """Make the state folder, for its owner and the services' user alone. Raises EngineError, Unavailable."""
     _quiet(folder).folders.prepare()
@@ -61,6 +74,7 @@ def applied(folder: SiteFolder) -> Mapping[str, LocalUnit]:
 
 def log_of(folder: SiteFolder, service: str) -> Path:
     """The log file of a service, or of the `controller`. Raises EngineError `BLU708`."""
+    must_exist(folder)
     return folder.controller_log if service == "controller" else _quiet(folder).log(service)
 
 
@@ -142,6 +156,7 @@ def controller_answers(folder: SiteFolder) -> bool:
 
 def request_sync(folder: SiteFolder) -> Iterator[str | int]:
     """Ask the controller to sync: yields lines, then the exit code. Raises Unavailable `BLU794`."""
+    must_exist(folder)
     connection = _UnixConnection(socket_of(folder))
     try:
         connection.request("POST", "/sync")
@@ -158,11 +173,10 @@ def request_sync(folder: SiteFolder) -> Iterator[str | int]:
 
 def read_secret(folder: SiteFolder, lab: str, age_key: Path | None, reference: str) -> str:
     """The value of a reference at the newest revision. Raises UserError `BLU501`, `BLU502`, `BLU510`."""
+    Reference.parse(reference)
+    repository = existing_repository(folder, lab)
+    head = repository.resolve("main")
     key = find_key(age_key, environment(), folder.age_key, create=False)
-    repository = Repository(folder.repository / f"{lab}.git")
-    head = repository.head() if repository.path.is_dir() else None
-    if head is None:
-        raise UserError("BLU790", str(folder.path), "holds no site", "start it with `blumeops up`")
     return reader(read_revision(repository, folder.work, head), key)(reference)
 
 

@@ -1,4 +1,4 @@
-"""BLU20x: names and ports do not collide."""
+"""BLU20x: names and ports do not collide, among each other or with what a host has already."""
 
 from __future__ import annotations
 
@@ -8,12 +8,27 @@ from blumeops.base.findings import Finding
 from blumeops.facts.derive import Facts
 from blumeops.lab.model import Lab
 
+TAKEN = frozenset({
+    "root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data",
+    "backup", "list", "irc", "gnats", "nobody", "adm", "tty", "disk", "kmem", "dialout", "fax", "voice",
+    "cdrom", "floppy", "tape", "sudo", "audio", "dip", "operator", "src", "shadow", "utmp", "video", "sasl",
+    "plugdev", "staff", "users", "nogroup", "input", "render", "sgx", "kvm", "crontab", "messagebus", "sshd",
+    "ssh", "systemd", "apt", "dpkg", "network", "default", "user", "lock", "log", "lib", "cache", "tmp", "run",
+    "local", "opt", "spool", "cron", "dbus", "pam", "init", "controller", "wheel", "admin",
+})  # fmt: skip
+"""Accounts, groups and folders that Debian has already, and the controller: a service would take them over."""
+
 
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
-    """Two services never share a name in their addresses, nor a port of one host."""
+    """No service is named like a part of the system; no two share a name in their addresses, nor a port of a host."""
     labels: dict[str, str] = {}
     for name, service in lab.services.items():
         label = service.name or name
+        if name in TAKEN:
+            message = "is the name of an account or a folder that every host has already"
+            yield Finding(
+                "BLU204", lab.service_place(name), name, message, "call it otherwise, and say what it is: `app:`"
+            )
         if f"{name}.name" in lab.broken:
             continue
         if label in labels:

@@ -1,4 +1,4 @@
-"""BLU50x: references to secrets are well formed."""
+"""BLU50x and BLU52x: references to secrets are well formed, and no secret stands where everybody can read it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from blumeops.base.findings import Finding, Place
 from blumeops.facts.derive import Facts
+from blumeops.facts.parts import SecretValue
 from blumeops.lab.model import Lab
 
 _PART = r"[A-Za-z0-9._-]+( +[A-Za-z0-9._-]+)*"
@@ -19,6 +20,20 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
     for name, service in lab.services.items():
         for secret, reference in service.secrets.items():
             yield from _wrong(f"{name}.{secret}", reference, lab.service_place(name, "secrets", secret))
+    for name, facts_of in facts.services.items():
+        wiring = facts_of.wiring
+        for word, texts in (
+            ("command", wiring.command),
+            ("reload", wiring.reload),
+            ("init", wiring.init_command),
+            ("health", wiring.health_command),
+        ):
+            if any(isinstance(part, SecretValue) for text in texts for part in text):
+                message = (
+                    f"a secret stands in `{word}:` of {facts_of.app.app}, and every user of a machine sees arguments"
+                )
+                hint = "hand it over by `env:`, or as a file: {{ secrets.NAME.file }}"
+                yield Finding("BLU520", lab.service_place(name), name, message, hint)
     if lab.settings.network.dns:
         yield from _wrong("network.dns.token", lab.settings.network.dns.token, lab.place("network", "dns", "token"))
 

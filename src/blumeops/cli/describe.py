@@ -49,10 +49,9 @@ def plan(arguments: argparse.Namespace) -> int:
 
     where = place(arguments)
     if arguments.revision:
-        from blumeops.forge.repository import Repository
         from blumeops.loop.revision import read_revision
 
-        repository = Repository(where.site.repository / f"{where.lab}.git")
+        repository = app.existing_repository(where.site, where.lab)
         revision = read_revision(repository, where.site.work, repository.resolve(arguments.revision))
         after, units = revision.name, revision.units
         if revision.checked is None:
@@ -91,8 +90,8 @@ def _passed(arguments: argparse.Namespace) -> CheckedLab | None:
 def _count(checked: Checked) -> str:
     bad = len(errors(checked.findings))
     warnings = len(checked.findings) - bad
-    services = len(checked.facts.services)
-    return f"{services} services, {bad} {'error' if bad == 1 else 'errors'}, {warnings} warnings"
+    counts = ((len(checked.facts.services), "service"), (bad, "error"), (warnings, "warning"))
+    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
 
 
 def _here(passed: CheckedLab) -> FileTree:

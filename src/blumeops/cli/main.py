@@ -89,20 +89,12 @@ _MODULES = {
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command and exit: 0 done, 1 refused or unhealthy, 2 usage, 3 changes pending, 4 away, 70 our bug."""
-    top = parser()
-    arguments = top.parse_args(argv)
-    if arguments.command is None:
-        top.print_help()
-        sys.exit(2)
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # looking for plugins takes as long as all the rest of it
+    arguments = argparse.Namespace(command="blumeops", traceback=False)
     try:
-        if arguments.command == "completion":
-            import shtab
-
-            print(shtab.complete(top, arguments.shell))
-            sys.exit(0)
-        module = importlib.import_module(f"blumeops.cli.{_MODULES[arguments.command]}")
-        code = getattr(module, arguments.command)(arguments)
+        top = parser()
+        arguments = top.parse_args(argv)
+        code = _run(top, arguments)
         sys.stdout.flush()
     except BlumeError as error:
         print(f"blumeops: {error}", file=sys.stderr)
@@ -118,11 +110,26 @@ def main(argv: list[str] | None = None) -> NoReturn:
         print(f"blumeops: BLU903 {error.filename or arguments.command}: {error.strerror or error}", file=sys.stderr)
         code = 1
     except Exception as error:
-        if getattr(arguments, "traceback", False):
+        if arguments.traceback:
             raise
         print(f"blumeops: BLU999 a bug: {type(error).__name__}; --traceback shows where", file=sys.stderr)
         code = 70
     sys.exit(code)
+
+
+def _run(top: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    """Call the command; returns its exit code."""
+    if arguments.command is None:
+        top.print_help()
+        return 2
+    if arguments.command == "completion":
+        import shtab
+
+        print(shtab.complete(top, arguments.shell))
+        return 0
+    module = importlib.import_module(f"blumeops.cli.{_MODULES[arguments.command]}")
+    code: int = getattr(module, arguments.command)(arguments)
+    return code
 
 
 def _let_go_of_stdout() -> None:

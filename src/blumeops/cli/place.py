@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,6 @@ def place(arguments: argparse.Namespace) -> Place:
     folder = lab_folder(arguments)
     data = read((folder / "lab.yaml").read_bytes(), "lab.yaml").data
     name = data.get("lab") if isinstance(data, dict) else None
-    if not isinstance(name, str) or not name.replace("-", "").isalnum():
+    if not isinstance(name, str) or not re.fullmatch("[a-z][a-z0-9-]*", name):
         raise UserError("BLU102", str(folder / "lab.yaml"), "does not name the lab", "write `lab: NAME`")
     return Place(name, folder, SiteFolder((arguments.state or default_state(name)).absolute()))

@@ -53,8 +53,8 @@ def up(arguments: argparse.Namespace) -> int:
 def down(arguments: argparse.Namespace) -> int:
     """`blumeops down`: the controller first, then users before their providers, then the manager."""
     where = place(arguments)
-    if not where.site.path.is_dir():
-        output.progress(f"{where.lab} is not up: there is no {where.site.path}")
+    if not where.site.lab_name.is_file():
+        output.progress(f"{where.lab} is not up: {where.site.path} holds no site")
         return 0
     with _alone(where.site):
         app.stop_all(where.site, output.progress)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from blumeops.app import site as app
 from blumeops.base.errors import UserError
 from blumeops.base.site import SiteFolder
 from blumeops.cli import output
@@ -22,8 +23,6 @@ _WIDEST = 100
 
 def status(arguments: argparse.Namespace) -> int:
     """`blumeops status`: 0 when the site has settled, else 1."""
-    from blumeops.app import site as app
-
     site = place(arguments).site
     database = _database(site)
     while True:
@@ -92,8 +91,6 @@ def history(arguments: argparse.Namespace) -> int:
 
 def logs(arguments: argparse.Namespace) -> int:
     """`blumeops logs`: the last lines, and with --follow what comes."""
-    from blumeops.app import site as app
-
     path = app.log_of(place(arguments).site, arguments.service)
     if not path.exists():
         raise UserError("BLU708", arguments.service, "has printed nothing yet")
@@ -123,7 +120,8 @@ def _lines(path: Path, last: int, follow: bool) -> Iterator[str]:
 
 
 def _database(site: SiteFolder) -> Database:
+    app.must_exist(site)
     database = read_database(site.path)
     if database is None:
-        raise UserError("BLU790", str(site.path), "holds no site", "start it with `blumeops up`")
+        raise UserError("BLU790", str(site.path), "has seen nothing yet", "start it with `blumeops up`")
     return database

@@ -35,7 +35,7 @@ def _version(value: Any) -> Any:
     return value
 
 
-_NAME = r"^[a-z]([a-z0-9-]{0,51}[a-z0-9])?$"
+_NAME = r"^[a-z]([a-z0-9-]{0,48}[a-z0-9])?$"
 _KEY = r"^[a-z][a-z0-9_-]{0,62}$"
 _ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _FILE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"
@@ -55,7 +55,7 @@ _IMAGE = (
 )
 
 PATTERNS = {
-    _NAME: "a name of lower-case letters, digits and hyphens that begins with a letter, 53 at most",
+    _NAME: "a name of lower-case letters, digits and hyphens that begins with a letter, 50 at most",
     _KEY: "a word of lower-case letters, digits, - and _ that begins with a letter",
     _ENV_NAME: "a name for the environment: letters, digits and _",
     _FILE_NAME: "a file's name of letters, digits, - _ and .",

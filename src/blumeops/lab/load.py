@@ -161,7 +161,7 @@ class _Reader:
         self.findings += _written_otherwise(document, name, "env")
         if not _is_name(name):
             # It becomes host names, objects and files: it must be legal as each of them.
-            hint = "use lower-case letters, digits and hyphens, beginning with a letter, 53 at most"
+            hint = "use lower-case letters, digits and hyphens, beginning with a letter, 50 at most"
             place = document.place(name, of_key=True)
             self.findings.append(Finding("BLU105", place, shown(name) or '""', "cannot be a service's name", hint))
             service = None
@@ -270,6 +270,6 @@ def _written_otherwise(document: yaml.Document, *path: str) -> list[Finding]:
 
 def _is_name(name: str) -> bool:
     return (
-        0 < len(name) <= 53 and name.isascii() and name[0].isalpha() and name == name.lower()
+        0 < len(name) <= 50 and name.isascii() and name[0].isalpha() and name == name.lower()
         and name.replace("-", "").isalnum() and not name.endswith("-")
     )  # fmt: skip

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from blumeops.base.errors import BlumeError
@@ -107,11 +108,11 @@ def _apply(site: Site, revision: Revision, say: Say, retry: bool) -> Synced:
     changes = [f"{change.unit}: {change.action}: {effect}" for change in plan.changes for effect in change.effects]
     run = records.begin(site.database, revision.name, site.clock(), changes)
     refused = {} if retry else {name: each for name, each in engine.observe().items() if each.refused}
-    outcomes = _apply_units(site, engine, revision.units, refused, run, say)
-    for change in plan.changes:
+    for change in plan.changes:  # before the rest: what is gone gives its ports and names to what comes
         if change.action == "remove":
-            _step(site, run, change.unit, lambda unit=change.unit: _remove(engine, unit), say)  # type: ignore[misc]
+            _step(site, run, change.unit, partial(_remove, engine, change.unit), say)
             records.forget(site.database, change.unit)
+    outcomes = _apply_units(site, engine, revision.units, refused, run, say)
     seen = look(site, engine, revision)
     # A program that this machine cannot have is a state, not a failure: the rest of the lab is up.
     bad = [each for name, each in outcomes.items() if not each.ok and seen[name].state != "unavailable"]

@@ -19,7 +19,7 @@ def caddyfile(
     """
     blocks: list[Text | str] = [
         "{\n\tadmin unix/", (Folder("run"),), "/admin.sock\n\tauto_https disable_redirects\n",
-        "\tskip_install_trust\n\tpersist_config off\n\tgrace_period 10s\n}\n",
+        "\tskip_install_trust\n\tgrace_period 10s\n}\n",
     ]  # fmt: skip
     for route in facts.routes:
         to = upstream(route)
@@ -28,7 +28,7 @@ def caddyfile(
         address = f"https://{route.label}.{domain}" + (f":{port}" if port != 443 else "")
         place = lab.service_place(route.service)
         blocks += [
-            f"\n# {route.service}, in {place.file}\n{address} {{\n\t{certificates}\n",
+            f"\n# {route.service}, in {place.file!r}\n{address} {{\n\t{certificates}\n",
             "\treverse_proxy ", to, "\n}\n",
         ]  # fmt: skip
     return joined(*blocks)

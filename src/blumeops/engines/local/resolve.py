@@ -97,8 +97,6 @@ class Resolver:
                 return self.folders.instance(self.unit.unit, self.slot) / "config" / part.name
             case "run":
                 return self.folders.sockets(self.unit.unit) / part.name
-            case "share":
-                return self.folders.state / "shares" / part.name
             case "upstreams":
                 return self.folders.upstreams / part.name
             case "share":

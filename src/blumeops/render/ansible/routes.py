@@ -10,8 +10,6 @@ from blumeops.render.caddy import caddyfile
 
 TOKEN = "DNS_TOKEN"  # noqa: S105 - the variable's name
 """The environment variable of the proxy that holds the token of the DNS provider."""
-_TOO_NEW = "\tpersist_config off\n"
-"""Caddy knows this option since 2.7, and Debian has 2.6. The file it would not write lies in a folder of its own."""
 
 
 def routes(checked: CheckedLab, say: Speaker) -> Text:
@@ -31,5 +29,4 @@ def routes(checked: CheckedLab, say: Speaker) -> Text:
         return (f"{host}:{ports(service)[route.port].port}",)
 
     number = next((port.port for port in ports(say.service).values() if port.entry), 443)
-    text = caddyfile(checked.lab, checked.facts, domain or "", number, certificates, upstream)
-    return tuple(part.replace(_TOO_NEW, "") if isinstance(part, str) else part for part in text)
+    return caddyfile(checked.lab, checked.facts, domain or "", number, certificates, upstream)
