@@ -7,12 +7,14 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from blumeops.facts.wiring import VOCABULARY
-from blumeops.lab import fields, quantities
+from blumeops.lab import app, fields, model, quantities, schema
 from blumeops.render import ansible, kubernetes, local
 
-LAB = Path(__file__).resolve().parents[2] / "src" / "blumeops" / "lab"
+MODULES = {"app-model.md": app, "lab-model.md": model}
+"""By page: where the models of it are."""
 ENGINES = {"local": local.BECOMES, "Ansible": ansible.BECOMES, "Kubernetes": kubernetes.BECOMES}
 
 WORDS = {
@@ -37,23 +39,18 @@ class Field:
     about: str
 
 
-def models(file: str) -> dict[str, tuple[str, list[Field]]]:
+def models(module: ModuleType) -> dict[str, tuple[str, list[Field]]]:
     """The models of a module, by name: docstring and fields."""
-    found = {}
-    tree = ast.parse((LAB / file).read_text())
-    constants = {
-        node.targets[0].id: ast.unparse(node.value)
-        for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-    }  # fmt: skip
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name not in OMIT and node.bases:
-            found[node.name] = (_flat(ast.get_docstring(node) or ""), _fields(node, constants))
-    return found
+    return {
+        name: (_flat(ast.get_docstring(node) or ""), [_field(*each, module) for each in schema.fields(node)])
+        for name, node in schema.classes(module).items()
+        if name not in OMIT and node.bases
+    }
 
 
 def app_fields() -> str:
     """The table of an app's fields, with what each becomes."""
-    _, own = models("app.py")["App"]
+    _, own = models(app)["App"]
     lines = ["| field | holds | default | means |", "| --- | --- | --- | --- |"]
     lines += [f"| `{field.name}` | {field.kind} | {field.default} | {field.about} |" for field in own]
     lines += ["\n### What each field becomes\n", f"| field | {' | '.join(ENGINES)} |", "| --- | --- | --- | --- |"]
@@ -65,12 +62,12 @@ def app_fields() -> str:
 
 def app_parts() -> str:
     """What the fields of an app are made of."""
-    return _parts({name: model for name, model in models("app.py").items() if name != "App"})
+    return _parts({name: each for name, each in models(app).items() if name != "App"})
 
 
 def lab() -> str:
     """The models of lab.yaml and services/*.yaml."""
-    found = models("model.py")
+    found = models(model)
     first = {name: found.pop(name) for name in ("Settings", "Service")}
     return _parts(first | found)
 
@@ -96,16 +93,8 @@ def _parts(found: dict[str, tuple[str, list[Field]]]) -> str:
     return "\n".join(lines)
 
 
-def _fields(model: ast.ClassDef, constants: dict[str, str]) -> list[Field]:
-    found = []
-    for node, after in zip(model.body, [*model.body[1:], None], strict=True):
-        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
-            continue
-        about = ""
-        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
-            about = _flat(after.value.value)
-        found.append(Field(node.target.id, _kind(node.annotation), _default(node.value, constants), about))
-    return found
+def _field(node: ast.AnnAssign, about: str, module: ModuleType) -> Field:
+    return Field(ast.unparse(node.target), _kind(node.annotation), _default(node.value, module), _escaped(about))
 
 
 def _kind(node: ast.expr) -> str:
@@ -132,14 +121,15 @@ def _kind(node: ast.expr) -> str:
     return _unknown(ast.unparse(node))
 
 
-def _default(value: ast.expr | None, constants: dict[str, str]) -> str:
+def _default(value: ast.expr | None, module: ModuleType) -> str:
     if value is None:
         return "required"
     if isinstance(value, ast.Call) and ast.unparse(value.func) == "Field":
         if not value.args:
             return ""
         value = value.args[0]
-    text = constants.get(ast.unparse(value), ast.unparse(value))
+    named = getattr(module, value.id, None) if isinstance(value, ast.Name) else None
+    text = repr(named) if named is not None else ast.unparse(value)
     if text in ("{}", "()", "None", "''") or text.endswith("()"):
         return ""
     text = re.sub(r"^'(.*)'$", r"\1", text)
@@ -167,9 +157,8 @@ def _kinds() -> dict[str, str]:
 
 def _link(name: str) -> str:
     """To the part about another model: those of apps stand on the page of apps, those of labs on theirs."""
-    for file, page in (("app.py", "app-model.md"), ("model.py", "lab-model.md")):
-        body = ast.parse((LAB / file).read_text()).body
-        if any(isinstance(node, ast.ClassDef) and node.name == name for node in body):
+    for page, module in MODULES.items():
+        if name in schema.classes(module):
             return f"[{name}]({page}#{name.lower()})"
     return _unknown(name)
 

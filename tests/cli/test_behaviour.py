@@ -20,7 +20,23 @@ import pytest
 from tests.cli.test_transcripts import PROGRAM, REPO, run
 
 BAD = "REPO/tests/golden/checks/three-mistakes-in-three-files/bad"
-COMMANDS = ["check", "plan", "render", "up", "down", "sync", "status", "logs", "history", "op", "op read", "completion"]
+COMMANDS = [
+    "init",
+    "schema",
+    "doctor",
+    "check",
+    "plan",
+    "render",
+    "up",
+    "down",
+    "sync",
+    "status",
+    "logs",
+    "history",
+    "op",
+    "op read",
+    "completion",
+]
 
 
 def clean(folder: Path, **more: str) -> dict[str, str]:

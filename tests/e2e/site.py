@@ -45,9 +45,13 @@ class Site:
 
     def curl(self, path: str = "/", *more: str) -> subprocess.CompletedProcess[str]:
         """A request to Miniflux by its name, verified with the site's own root certificate."""
+        return self.ask("feed", path, *more)
+
+    def ask(self, label: str, path: str = "/", *more: str) -> subprocess.CompletedProcess[str]:
+        """The same for any name of the proxy."""
         root = self.state / "data/caddy/data/caddy/pki/authorities/local/root.crt"
-        address = f"https://feed.ops.localhost:{self.https}{path}"
-        resolve = f"feed.ops.localhost:{self.https}:127.0.0.1"
+        address = f"https://{label}.ops.localhost:{self.https}{path}"
+        resolve = f"{label}.ops.localhost:{self.https}:127.0.0.1"
         argv = ["curl", "-sS", "--max-time", "10", "--cacert", str(root), "--resolve", resolve, *more, address]
         return subprocess.run(argv, capture_output=True, text=True, check=False)
 

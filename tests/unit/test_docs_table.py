@@ -83,12 +83,12 @@ def rendered(folder: Path, engine: str, changes: dict[str, Any]) -> FileTree:
     service = app.pop("service", {})
     database = {**APP, "app": "db", "provides": {"database": {"port": "http", "scheme": "db", "create": CREATE}}}
     database["ports"] = {"http": 7000}
-    user = {**APP, "app": "user", "ports": {"http": 6000}, "needs": {"database": "demo"}}
+    user = {**APP, "app": "reader", "ports": {"http": 6000}, "needs": {"database": "demo"}}
     user["env"] = {"URL": "{{ database.url }}"}
     services: dict[str, Any] = {"demo": {"app": app["app"], **service}, "db": {}}
     apps = {app["app"]: app, "db": database}
     if "provides" in app:
-        apps["user"], services["user"] = user, {"database": "demo"}
+        apps["reader"], services["reader"] = user, {"database": "demo"}
     settings = {
         "lab": "tiny",
         "network": {"tailnet": "example.ts.net", "domain": "ops.example.org"},
@@ -98,6 +98,7 @@ def rendered(folder: Path, engine: str, changes: dict[str, Any]) -> FileTree:
     }
     placed = {name: {**entry, place: "server" if place == "host" else "cluster"} for name, entry in services.items()}
     placed["caddy"] = {"host": "server"}
+    placed["prometheus"] = {place: "server" if place == "host" else "cluster"}  # it reads the metrics
     (folder / "services").mkdir(parents=True)
     (folder / "lab.yaml").write_text(json.dumps(settings))
     (folder / "services" / "all.yaml").write_text(json.dumps(placed))

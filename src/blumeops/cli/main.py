@@ -28,12 +28,7 @@ class _Version(argparse.Action):
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    everywhere = argparse.ArgumentParser(add_help=False)
-    group = everywhere.add_argument_group("everywhere")
-    group.add_argument("--lab", type=Path, metavar="DIR", help="the lab's folder (default: here and upwards)")
-    group.add_argument("--state", type=Path, metavar="DIR", help="the site's state (default: the platform's folder)")
-    group.add_argument("--json", action="store_true", help="print the result as JSON")
-    group.add_argument("--traceback", action="store_true", help=argparse.SUPPRESS)
+    everywhere, without_lab = _everywhere(lab=True), _everywhere(lab=False)
     key = argparse.ArgumentParser(add_help=False)
     key.add_argument("--age-key", type=Path, metavar="FILE", help="the key of the SOPS file")
 
@@ -46,6 +41,11 @@ def parser() -> argparse.ArgumentParser:
     def command(name: str, about: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=about, description=about, parents=[everywhere, *parents])
 
+    init = commands.add_parser("init", help="a new lab of one's own, in Git", parents=[without_lab])
+    init.add_argument("folder", type=Path, metavar="DIR", help="a folder that is not there yet, or is empty")
+    init.add_argument("--name", metavar="NAME", help="the lab's name (default: the folder's)")
+    init.add_argument("--example", choices=["first", "blumeops"], help="copy this lab of the project")
+    init.add_argument("--hook", action="store_true", help="check before each push to main, by a pre-push hook")
     command("check", "all findings from the description alone; nothing is changed")
     plan = command("plan", "what a sync would change, in words and as diffs")
     plan.add_argument("revision", nargs="?", metavar="REV", help="a revision of the forge (default: the lab's folder)")
@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     render = command("render", "the real engines' files, for the real devices")
     render.add_argument("--site", choices=["here", "home"], default="home", help="default: home")
     render.add_argument("--out", type=Path, metavar="DIR", required=True, help="the folder to write into")
+    command("doctor", "what this machine lacks to run the lab, and the command that gets it", key)
     up = command("up", "start the site and bring the lab to its revision", key)
     up.add_argument("--site", choices=["here"], default="here", help=argparse.SUPPRESS)
     command("down", "stop it all; what it keeps is kept")
@@ -72,6 +73,9 @@ def parser() -> argparse.ArgumentParser:
     read = op_commands.add_parser("read", help="print one value", parents=[everywhere, key])
     read.add_argument("reference", metavar="op://VAULT/ITEM/FIELD")
     read.add_argument("-n", "--no-newline", action="store_true", help="the value alone, without an end of line")
+    schema = commands.add_parser("schema", help="the JSON Schema of a lab's files, for editors", parents=[without_lab])
+    schema.add_argument("kind", nargs="?", choices=["lab", "services", "app"], help="default: lab; with --out: all")
+    schema.add_argument("--out", type=Path, metavar="DIR", help="write KIND.schema.json into this folder")
     completion = commands.add_parser("completion", help="a script for your shell to complete commands")
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
     controller = commands.add_parser("controller", parents=[everywhere, key])
@@ -81,7 +85,22 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _everywhere(*, lab: bool) -> argparse.ArgumentParser:
+    """What commands share; `lab`: those that are about one."""
+    parent = argparse.ArgumentParser(add_help=False)
+    group = parent.add_argument_group("everywhere")
+    if lab:
+        group.add_argument("--lab", type=Path, metavar="DIR", help="the lab's folder (default: here and upwards)")
+        group.add_argument(
+            "--state", type=Path, metavar="DIR", help="the site's state (default: the platform's folder)"
+        )
+    group.add_argument("--json", action="store_true", help="print the result as JSON")
+    group.add_argument("--traceback", action="store_true", help=argparse.SUPPRESS)
+    return parent
+
+
 _MODULES = {
+    "init": "init", "schema": "init", "doctor": "doctor",
     "check": "describe", "plan": "describe", "render": "describe", "up": "run", "down": "run", "sync": "run",
     "controller": "run", "credential": "run", "status": "watch", "logs": "watch", "history": "watch", "op": "secrets",
 }  # fmt: skip

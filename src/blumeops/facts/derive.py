@@ -25,6 +25,16 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Scrape:
+    """Metrics that a service tells, in Prometheus' format."""
+
+    service: str
+    app: str
+    port: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class SecretUse:
     """A reference, who uses it, and how many characters it has when it is made by us."""
 
@@ -64,6 +74,8 @@ class Facts:
     services: Mapping[str, ServiceFacts]
     """In the order in which they start."""
     routes: tuple[Route, ...]
+    scrapes: tuple[Scrape, ...]
+    """In the order of names. What is part of a cluster itself tells its metrics there, and is not among them."""
     edges: tuple[Edge, ...]
 
 
@@ -88,7 +100,12 @@ def derive(lab: Lab) -> Facts:
         for name, facts in sorted(services.items())
         if "http" in facts.app.ports and name != lab.settings.network.proxy
     )
-    return Facts(services, routes, all_edges)
+    scrapes = tuple(
+        Scrape(name, facts.app.app, facts.app.metrics.port, facts.app.metrics.http)
+        for name, facts in sorted(services.items())
+        if facts.app.metrics and facts.app.kind == "service"
+    )
+    return Facts(services, routes, scrapes, all_edges)
 
 
 def _service(lab: Lab, name: str, app: App, needs: tuple[str, ...]) -> ServiceFacts:

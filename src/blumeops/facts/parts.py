@@ -67,7 +67,12 @@ class UpstreamFile:
     port: str
 
 
-Part = str | SecretValue | SecretFile | Listen | Address | Folder | FilePath | Url | UpstreamFile
+@dataclass(frozen=True, slots=True)
+class TargetFiles:
+    """A pattern of the files that hold the present address of each service's metrics: only site `here` has them."""
+
+
+Part = str | SecretValue | SecretFile | Listen | Address | Folder | FilePath | Url | UpstreamFile | TargetFiles
 Text = tuple[Part, ...]
 
 

@@ -37,7 +37,7 @@ class AppSource(Strict):
     wheel: str | None = None
     """A package of PyPI that brings the program."""
     deb: str | None = None
-    """A Debian package."""
+    """A Debian package; at site `here` the shared libraries that it needs come with it."""
     brew: str | None = None
     """A Homebrew formula."""
     container: str | None = None
@@ -139,8 +139,8 @@ class ConfigFile(Strict):
     """Where it lies in a container."""
     template: FileName | None = None
     """A file beside app.yaml, with lookups."""
-    derived: Literal["routes"] | None = None
-    """Made from the whole lab: `routes` is the Caddyfile of every route."""
+    derived: Literal["routes", "scrape"] | None = None
+    """Made from the whole lab: `routes` is the Caddyfile of every route, `scrape` Prometheus' configuration."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> ConfigFile:

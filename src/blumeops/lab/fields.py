@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from blumeops.lab.template import parse
 
@@ -80,7 +80,10 @@ EnvName = Annotated[str, StringConstraints(pattern=_ENV_NAME)]
 FileName = Annotated[str, StringConstraints(pattern=_FILE_NAME)]
 AbsolutePath = Annotated[str, StringConstraints(pattern=_PATH)]
 UrlPath = Annotated[str, StringConstraints(pattern=_URL_PATH)]
-Version = Annotated[str, BeforeValidator(_version), StringConstraints(pattern=_VERSION)]
+Version = Annotated[
+    str, BeforeValidator(_version), StringConstraints(pattern=_VERSION),
+    WithJsonSchema({"type": "string", "pattern": _VERSION}),
+]  # fmt: skip
 Domain = Annotated[str, StringConstraints(pattern=_DOMAIN, max_length=253)]
 NetworkAddress = Annotated[str, StringConstraints(pattern=_ADDRESS)]
 Branch = Annotated[str, StringConstraints(pattern=_BRANCH)]
@@ -90,12 +93,17 @@ ShareName = Annotated[str, StringConstraints(pattern=_SHARE)]
 Image = Annotated[str, StringConstraints(pattern=_IMAGE)]
 Line = Annotated[str, StringConstraints(pattern=_LINE)]
 """Text on one line."""
-Templated = Annotated[str, BeforeValidator(_text), AfterValidator(_template)]
+Templated = Annotated[
+    str, BeforeValidator(_text), AfterValidator(_template), WithJsonSchema({"type": ["string", "number", "boolean"]}),
+]  # fmt: skip
 """Text that may hold `{{ lookups }}`."""
 Truth = Annotated[bool, Field(strict=True)]
 """`true` or `false`: `yes` and `on` are text."""
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
-PortNumber = Annotated[int, Field(strict=True), AfterValidator(lambda number: _between(number, 1, 65535))]
+PortNumber = Annotated[
+    int, Field(strict=True), AfterValidator(lambda number: _between(number, 1, 65535)),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 65535}),
+]  # fmt: skip
 Scalar = bool | int | float | str
 
 

@@ -48,8 +48,16 @@ def _some(amount: float) -> float:
     return amount
 
 
+def _whole(pattern: re.Pattern[str]) -> str:
+    """The pattern for JSON Schema, whose dialect has no end of text but `$` (ECMA-262)."""
+    return f"^{pattern.pattern.removesuffix(chr(92) + 'Z')}$"
+
+
 Duration = Annotated[
     float, BeforeValidator(seconds), AfterValidator(_some),
-    WithJsonSchema({"type": "string", "pattern": _DURATION.pattern}),
+    WithJsonSchema({"type": "string", "pattern": _whole(_DURATION)}),
 ]  # fmt: skip
-Size = Annotated[int, BeforeValidator(size), WithJsonSchema({"type": ["string", "integer"]})]
+Size = Annotated[
+    int, BeforeValidator(size),
+    WithJsonSchema({"type": ["string", "integer"], "pattern": _whole(_SIZE), "minimum": 1, "maximum": MOST_BYTES}),
+]  # fmt: skip

@@ -15,6 +15,7 @@ from blumeops.facts.parts import Text
 from blumeops.lab.app import AppSource
 from blumeops.render import local_unit as unit
 from blumeops.render.caddy import caddyfile
+from blumeops.render.scrape import from_files
 
 BUILT_IN = {
     "forgejo": "the built-in forge",
@@ -43,7 +44,7 @@ BECOMES = {
     "files": "files in the unit's configuration folder",
     "secrets": "generated into the SOPS file; given in the environment or as a private file",
     "health": "probed at each start and while it runs",
-    "metrics": "nothing yet: no Prometheus runs here",
+    "metrics": "a file of targets, which the lab's Prometheus watches",
     "logs": "nothing: lines are shown as they were printed",
     "state": "folders below the site's state, kept when the service is deleted",
     "update": "old one stopped first and brought back if the new one fails, or new one beside it first",
@@ -81,6 +82,8 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
     for name, file in app.files.items():
         if file.derived == "routes":
             files[name] = say(_routes(checked))
+        elif file.derived == "scrape":
+            files[name] = say(from_files((parts.TargetFiles(),)))
     health = service.service.health or app.health
     return unit.LocalUnit(
         unit=service.name,
@@ -115,6 +118,7 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
         )
         if health
         else None,
+        metrics=unit.Metrics(port=app.metrics.port, path=app.metrics.http) if app.metrics else None,
         update=app.update,
         stop_signal=app.stop.signal,
         stop_seconds=app.stop.within,
@@ -206,6 +210,8 @@ class _Speaker:
                 return unit.FolderPart(folder="config", name=name)
             case parts.UpstreamFile(service, port):
                 return unit.FolderPart(folder="upstreams", name=f"{service}.{port}")
+            case parts.TargetFiles():
+                return unit.FolderPart(folder="targets", name="*.json")
             case parts.Url(service):
                 return self.facts.services[service].here_url
         raise Bug("BLU990", "render", f"does not know how to say {part!r} at site here")

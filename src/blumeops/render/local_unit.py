@@ -38,9 +38,10 @@ class PortPart(Strict):
 
 class FolderPart(Strict):
     """An absolute path: this unit's state folder `name`, its configuration folder (where `files` lie),
-    a folder for sockets (short path), the site's folder of upstream files, or a share. `name` is what is in it."""
+    a folder for sockets (short path), the site's folders of upstream files and of scrape targets, or a share.
+    `name` is what is in it."""
 
-    folder: Literal["state", "config", "run", "upstreams", "share"]
+    folder: Literal["state", "config", "run", "upstreams", "targets", "share"]
     name: str = ""
 
 
@@ -79,6 +80,13 @@ class Health(Strict):
     command: tuple[Text, ...] = ()
     within: Annotated[float, Field(gt=0)] = 30.0
     """Seconds from the start until it must be healthy."""
+
+
+class Metrics(Strict):
+    """Metrics in Prometheus' format at `path` of `port`; the engine keeps a file of `targets` for it."""
+
+    port: str
+    path: str
 
 
 class Init(Strict):
@@ -131,6 +139,7 @@ class LocalUnit(Strict):
     state: tuple[str, ...] = ()
     """Names of folders that are kept; nobody deletes them."""
     health: Health | None = None
+    metrics: Metrics | None = None
     update: Literal["stop-start", "replace"] = "stop-start"
     stop_signal: str = "TERM"
     stop_seconds: float = 10.0

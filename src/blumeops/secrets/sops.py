@@ -170,12 +170,12 @@ def _sops(command: str, *arguments: str, stdin: bytes, key: Path | None = None) 
         env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": home, "SOPS_DISABLE_VERSION_CHECK": "1"}
         if key:
             env["SOPS_AGE_KEY_FILE"] = str(key.absolute())
-        argv = [_program(), "--config", os.devnull, command, *arguments]
+        argv = [program(), "--config", os.devnull, command, *arguments]
         return run(argv, stdin=stdin, env=env, cwd=Path(home), seconds=30)
 
 
-def _program() -> str:
-    """The `sops` of this environment's wheel, else the one on PATH."""
+def program() -> str:
+    """The `sops` of this environment's wheel, else the one on PATH. Raises Unavailable `BLU507`."""
     own = Path(sysconfig.get_path("scripts")) / "sops"
     found = str(own) if own.is_file() else shutil.which("sops")
     if not found:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from blumeops.engines.local import change, helpers, instance
+from blumeops.engines.local import addresses, helpers, instance
 from blumeops.engines.local.record import Records
 from blumeops.engines.local.supervisor import Supervisor
 from blumeops.render.local_unit import LocalUnit
@@ -39,7 +39,7 @@ def main(state: Path, deadly: int) -> None:
         (Supervisor, ("define", "start", "stop", "remove")),
         (instance, ("write", "write_files", "remove")),
         (helpers, ("initialise", "grant", "reload", "_run")),
-        (change, ("write_whole",)),
+        (addresses, ("write_whole",)),
     ):
         for name in names:
             setattr(owner, name, mortal(getattr(owner, name)))

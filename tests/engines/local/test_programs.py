@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,18 @@ def test_versions_match_by_whole_numbers(wanted: str, have: str, answer: bool) -
 
 @pytest.mark.parametrize(
     ("debian", "answer"),
-    [("2.2.6-1+b4", "2.2.6"), ("1:2.2.6-1", "2.2.6"), ("3.0", "3.0"), ("1.2-rc1-3", "1.2-rc1")],
+    [
+        ("2.2.6-1+b4", "2.2.6"),
+        ("1:2.2.6-1", "2.2.6"),
+        ("3.0", "3.0"),
+        ("1.2-rc1-3", "1.2-rc1"),
+        ("2.42.0+ds-5+b5", "2.42.0"),
+        ("1.0~dfsg1-2", "1.0"),
+        ("1.0+git20260101-1", "1.0+git20260101"),
+    ],
 )
 def test_debian_versions(debian: str, answer: str) -> None:
-    """Epoch and revision are Debian's, the rest is the program's."""
+    """Epoch, revision and the mark of a repacked source are Debian's, the rest is the program's."""
     assert upstream(debian) == answer
 
 
@@ -107,3 +116,18 @@ def test_a_package_of_another_suite_is_fetched_once(own_place: Path, monkeypatch
     with pytest.raises(Unavailable, match=r"trixie has 2\.2\.6, 9\.9 is wanted"):
         programs.obtain([source], "9.9", said.append)
     assert not [path for path in (programs_cache() / "programs").iterdir() if path.name.startswith(".unpacking")]
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="no apt on this machine")
+def test_a_package_brings_its_libraries() -> None:
+    """kiwix-serve finds every library that it is linked with; those of the C runtime are the machine's."""
+    source = Source(kind="deb", name="kiwix-tools", suite="bookworm")
+    program = Programs(programs_cache()).obtain([source], "3.3.0", print)
+    env = {"LD_LIBRARY_PATH": ":".join(map(str, program.libraries))}
+    ldd = ["ldd", str(program.binary("kiwix-serve"))]
+    linked = subprocess.run(ldd, env=env, capture_output=True, text=True, check=True).stdout
+    assert "not found" not in linked
+    own = {Path(line.split()[2]).name for line in linked.splitlines() if str(program.contents[0]) in line}
+    assert {"libkiwix.so.11", "libzim.so.8", "libxapian.so.30", "libz.so.1"} <= own
+    assert not [name for name in own if name.startswith(("libc.", "libstdc++.", "libgcc"))]
+    assert str(program.binary("sh")) == "/bin/sh"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import http.server
+import json
 import threading
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from blumeops.engines.local.engine import LocalEngine, digest_of
-from blumeops.render.local_unit import LocalUnit
+from blumeops.render.local_unit import LocalUnit, Metrics
 from tests.engines.local import units
 from tests.engines.local.conftest import CANARY, apply, get, processes_below
 
@@ -158,6 +159,28 @@ def test_provided_and_unavailable_are_only_told(engine: LocalEngine) -> None:
     assert (outcome.action, outcome.ok) == ("provided", True)
     seen = engine.observe()["web"]
     assert (seen.state, seen.pid) == ("provided", 0)
+
+
+def test_prometheus_is_told_where_metrics_are(engine: LocalEngine, state: Path) -> None:
+    """The file of targets says the present port, is put back when somebody edits it, and goes with the metrics."""
+    watched = units.web("one", "replace").model_copy(update={"metrics": Metrics(port="http", path="/m")})
+    apply(engine, units.web("one", "replace"), "started")
+    file = state / "targets" / "web.json"
+    assert not file.exists()
+    apply(engine, watched, "recorded")
+    apply(engine, watched.model_copy(update={"env": {"NEW": ("1",)}}), "replaced")
+    number = engine.observe()["web"].ports["http"]
+    labels = {"service": "web", "app": watched.app, "__metrics_path__": "/m"}
+    assert json.loads(file.read_text()) == [{"targets": [f"127.0.0.1:{number}"], "labels": labels}]
+    file.write_text("[]")
+    assert engine.observe()["web"].drift == ("targets/web.json",)
+    apply(engine, watched, "replaced")
+    assert engine.observe()["web"].drift == ()
+    apply(engine, units.web("one", "replace"), "recorded")
+    assert not file.exists()
+    apply(engine, watched, "recorded")
+    engine.remove("web")
+    assert not file.exists()
 
 
 def test_removed_unit_keeps_its_data(engine: LocalEngine, state: Path) -> None:

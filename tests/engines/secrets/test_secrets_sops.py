@@ -34,7 +34,7 @@ def key(tmp_path: Path) -> Key:
 def by_hand(key: Key, *arguments: str, stdin: bytes) -> bytes:
     """What a person gets from `sops` itself."""
     env = {"PATH": os.environ["PATH"], "HOME": str(key.path.parent), "SOPS_AGE_KEY_FILE": str(key.path)}
-    argv = [sops._program(), "--config", os.devnull, *arguments]
+    argv = [sops.program(), "--config", os.devnull, *arguments]
     return subprocess.run(argv, input=stdin, env=env, check=True, capture_output=True).stdout
 
 

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from blumeops.base.errors import BlumeError, EngineError, Unavailable
-from blumeops.base.files import write_whole
-from blumeops.engines.local import health, helpers, instance, ports
+from blumeops.engines.local import addresses, health, helpers, instance, ports
 from blumeops.engines.local.folders import Folders, check_reachable
 from blumeops.engines.local.manager import Process, ProcessManager
 from blumeops.engines.local.programs import Program, Programs
@@ -85,11 +84,15 @@ class Site:
         return self.manager.states().get(name, Process("stopped"))
 
     def failed(self, unit: LocalUnit, error: BlumeError) -> Outcome:
-        """The outcome of an error, without secrets in it; remembered."""
+        """The outcome of an error, without secrets in it; remembered. That a program cannot be had here is no failure
+        where none runs yet."""
+        action = "failed"
         message = self.secrets.mask(error.message)
         error = type(error)(error.code, error.subject, message, error.hint, error.place)
         try:
             record = self.records.read(unit.unit) or Record(wanted=unit)
+            if error.code == "BLU701" and record.serving is None:
+                action = "unavailable"
             self.records.write(
                 record.with_(
                     wanted=unit,
@@ -98,7 +101,7 @@ class Site:
             )
         except BlumeError:
             pass  # the disk is full, perhaps: the first error is the one to tell
-        return Outcome(unit.unit, "failed", message, error)
+        return Outcome(unit.unit, action, message, error)
 
 
 class Change:
@@ -235,6 +238,7 @@ class Change:
             stamps = instance.stamps(wanted.files, instance.stamp_key(folders.state))
             new = serving.model_copy(update={"unit": self.unit, "written": stamps})
             self._keep(serving=new, reloading=False, refused=None)
+            self._switch(new)
             return Outcome(self.unit.unit, "reloaded")
         why += self._last(serving, mark)
         instance.write_files(folders, folder, before)
@@ -253,7 +257,7 @@ class Change:
         if old and not beside:
             self.say(f"{self.unit.unit}: stopping the old one")
             self.site.manager.stop(old.process)
-        self.say(f"{self.unit.unit}: starting {self.unit.version}")
+        self.say(f"{self.unit.unit}: starting {program.version or self.unit.version}")
         try:
             self.site.manager.start(new.process)
             why = self._wait(new)
@@ -362,11 +366,7 @@ class Change:
 
     def _switch(self, at: Instance) -> None:
         """Let the proxy's next request go to this instance."""
-        for name, number in at.ports.items():
-            path = self.site.folders.upstreams / f"{at.unit.unit}.{name}"
-            address = f"127.0.0.1:{number}"
-            if not path.exists() or path.read_text() != address:
-                write_whole(path, address)
+        addresses.tell(self.site.folders, at)
 
     def _drop(self, slot: str) -> None:
         name = process_name(self.unit.unit, slot)

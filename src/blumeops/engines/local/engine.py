@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from blumeops.base.errors import BlumeError, EngineError
-from blumeops.engines.local import instance
+from blumeops.engines.local import addresses, instance
 from blumeops.engines.local.change import Change, Outcome, Site
 from blumeops.engines.local.folders import Folders, service_account
 from blumeops.engines.local.manager import ProcessManager
@@ -92,8 +92,7 @@ class LocalEngine:
         for slot in SLOTS:
             self.manager.remove(process_name(unit, slot))
             instance.remove(self.folders.instance(unit, slot))
-        for file in self.folders.upstreams.glob(f"{unit}.*"):
-            file.unlink(missing_ok=True)
+        addresses.forget(self.folders, unit)
 
     def _note(self, unit: LocalUnit) -> Outcome:
         """A unit of which nothing runs: an earlier form that did is ended."""

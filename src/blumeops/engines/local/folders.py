@@ -5,6 +5,7 @@
     STATE/data/UNIT/NAME/       state folders: kept for ever
     STATE/shares/NAME/          shares that no folder of this machine was named for: kept for ever
     STATE/upstreams/UNIT.PORT   "127.0.0.1:8123", read by the proxy for each request
+    STATE/targets/UNIT.json     where its metrics are, for Prometheus, which must be able to list the folder
     STATE/logs/UNIT.a.log
 
 Services of root run as an unprivileged user of the machine (PostgreSQL insists), so that user must be able to
@@ -58,12 +59,17 @@ class Folders:
         """Make what all share. Raises Unavailable `BLU706` when services could not get there."""
         for path in (self.state, self.state / "units", self.state / "data", self.state / "logs", self.upstreams):
             self.shared(path)
+        _folder(self.targets, 0o700 if self.account.user is None else 0o755, os.geteuid(), None)
         if self.account.user is not None:
             check_reachable(self.state, self.account, "choose another folder with --state, such as /var/lib/blumeops")
 
     @property
     def upstreams(self) -> Path:
         return self.state / "upstreams"
+
+    @property
+    def targets(self) -> Path:
+        return self.state / "targets"
 
     def unit(self, unit: str) -> Path:
         return self.state / "units" / unit

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from blumeops.base.errors import BlumeError
-from blumeops.engines.local import health, instance
+from blumeops.engines.local import addresses, health, instance
 from blumeops.engines.local.manager import Process
 from blumeops.engines.local.record import Instance, Record, digest_of
 from blumeops.engines.local.resolve import references_of
@@ -107,10 +107,7 @@ def _drift(site: Site, at: Instance) -> tuple[str, ...]:
     now = instance.stamps(instance.read_files(folder), instance.stamp_key(site.folders.state))
     changed = {name for name in now.keys() | at.written.keys() if now.get(name) != at.written.get(name)}
     found = [f"config/{name}" for name in sorted(changed)]
-    for name, number in at.ports.items():
-        path = site.folders.upstreams / f"{at.unit.unit}.{name}"
-        if not path.exists() or path.read_text() != f"127.0.0.1:{number}":
-            found.append(f"upstreams/{path.name}")
+    found += [f"{path.parent.name}/{path.name}" for path in addresses.differing(site.folders, at)]
     return tuple(found)
 
 

@@ -99,6 +99,8 @@ class Resolver:
                 return self.folders.sockets(self.unit.unit) / part.name
             case "upstreams":
                 return self.folders.upstreams / part.name
+            case "targets":
+                return self.folders.targets / part.name
             case "share":
                 return self.folders.share(part.name)
 

@@ -35,7 +35,7 @@ BECOMES = {
     "files": "templates, in /etc/<service> or Homebrew's etc",
     "secrets": "read with `op read` by the playbook, into the environment or files of mode 0600",
     "health": "the last task of the role, tried until it works",
-    "metrics": "nothing yet",
+    "metrics": "a target of the Prometheus on the same host",
     "logs": "nothing: the journal, or a file in ~/Library/Logs",
     "state": "folders in /var/lib/<service> or Homebrew's var; never removed",
     "update": "nothing: always a restart, the old one stops before the new one starts",

@@ -42,7 +42,7 @@ BECOMES = {
     "files": "a ConfigMap, each file mounted at its path; in the Secret when a secret is in it",
     "secrets": "an ExternalSecret, and files below /run/secrets/<service>",
     "health": "startup, readiness and liveness probes",
-    "metrics": "the annotations `prometheus.io/*` of the pod",
+    "metrics": "the annotations `prometheus.io/*` of the pod, and a target of the Prometheus in the same cluster",
     "logs": "nothing: the format is the collector's to know",
     "state": "a StatefulSet with a claim a folder, kept when the service is deleted",
     "update": "Recreate, or RollingUpdate with none unavailable; with folders always the old pod first",

@@ -1,13 +1,15 @@
 """Programs of a Debian package, unpacked into the cache: no installation, no root.
 
-`source.name` may name several packages, the program's first and then its libraries'. The folder in the cache
-is complete once it has its name: it is unpacked beside it and renamed, under a lock. Then no apt is asked.
+The shared libraries that it depends on come with it, from the same suite; the C and C++ runtimes are the machine's.
+The folder in the cache is complete once it has its name: it is unpacked beside it and renamed, under a lock. Then no
+apt is asked.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -21,22 +23,28 @@ from blumeops.engines.local.programs.found import Missing, Program, matches, ups
 from blumeops.render.local_unit import Source
 
 VERSION_FILE = ".version"
+OF_THE_MACHINE = {"libc6", "libgcc-s1", "libstdc++6"}
+"""They belong to the machine's dynamic linker; apt itself cannot be without them."""
+NAME = r"[a-z0-9][a-z0-9.+-]+"
+"""Of packages and suites: part of a path, and a word that is no option."""
 SECONDS = 600
 
 
 def unpacked(source: Source, version: str, cache: Path, say: Callable[[str], None]) -> Program | Missing:
     """The package's programs, fetched when they are not in `cache`."""
-    packages = source.name.split()
-    home = cache / "programs" / f"deb-{packages[0]}-{version}"
+    suite = source.suite or apt.release()[1]
+    if not all(re.fullmatch(NAME, word) for word in (source.name, source.suite or "own")):
+        return Missing("is no name of a package or of a suite")
+    home = cache / "programs" / f"deb-{source.name}-{version}-{suite}"
     if not (home / VERSION_FILE).exists():
-        missing = _fetch(source, packages, version, home, cache, say)
+        missing = _fetch(source.name, version, suite, home, cache, say)
         if missing:
             return missing
     return _program(source, home)
 
 
 def _fetch(
-    source: Source, packages: list[str], version: str, home: Path, cache: Path, say: Callable[[str], None]
+    package: str, version: str, suite: str, home: Path, cache: Path, say: Callable[[str], None]
 ) -> Missing | None:
     distribution, own_suite = apt.release()
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb") or not own_suite:
@@ -44,7 +52,6 @@ def _fetch(
     uris = apt.archives(apt.machine_entries(), distribution, own_suite)
     if not uris:
         return Missing(f"apt has no archive of {distribution} in its sources")
-    suite = source.suite or own_suite
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
         root = cache / "apt" / suite
@@ -57,20 +64,20 @@ def _fetch(
             if (home / VERSION_FILE).exists():
                 return None
             try:
-                return _download(packages, version, home, apt.configure(root, uris, suite, distribution), say)
+                return _download(package, version, home, apt.configure(root, uris, suite, distribution), say)
             except EngineError as error:
                 return Missing(f"{suite}: {error.message}")
     except OSError as error:
         raise cannot_write(home.parent, error) from error
 
 
-def _download(packages: list[str], version: str, home: Path, conf: Path, say: Callable[[str], None]) -> Missing | None:
+def _download(package: str, version: str, home: Path, conf: Path, say: Callable[[str], None]) -> Missing | None:
     suite = conf.parent.name
-    say(f"{packages[0]} {version}: asking {suite} for it")
-    candidate = _candidate(packages[0], conf)
+    say(f"{package} {version}: asking {suite} for it")
+    candidate = _candidate(package, conf)
     if not candidate or not matches(version, upstream(candidate)):
         must(_apt(conf, "update"), "BLU703", "apt-get update")
-        candidate = _candidate(packages[0], conf)
+        candidate = _candidate(package, conf)
     if not candidate:
         return Missing(f"{suite} has no such package")
     if not matches(version, upstream(candidate)):
@@ -78,12 +85,13 @@ def _download(packages: list[str], version: str, home: Path, conf: Path, say: Ca
     with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=home.parent) as folder:
         downloads, tree = Path(folder, "deb"), Path(folder, "tree")
         downloads.mkdir()
-        say(f"{packages[0]} {version}: downloading {' '.join(packages)}")
-        done = _apt(conf, "download", f"{packages[0]}={candidate}", *packages[1:], cwd=downloads)
+        libraries = _libraries(package, conf)
+        say(f"{package} {version}: downloading it" + (f" and {len(libraries)} libraries" if libraries else ""))
+        done = _apt(conf, "download", f"{package}={candidate}", *libraries, cwd=downloads)
         if done.code:
             # The lists may be older than the archive.
             must(_apt(conf, "update"), "BLU703", "apt-get update")
-            must(_apt(conf, "download", *packages, cwd=downloads), "BLU703", "apt-get download")
+            must(_apt(conf, "download", package, *libraries, cwd=downloads), "BLU703", "apt-get download")
         for file in sorted(downloads.glob("*.deb")):
             must(run(["dpkg-deb", "-x", str(file), str(tree)], seconds=SECONDS), "BLU703", file.name)
         (tree / VERSION_FILE).write_text(upstream(candidate))
@@ -95,11 +103,31 @@ def _download(packages: list[str], version: str, home: Path, conf: Path, say: Ca
 
 def _candidate(package: str, conf: Path) -> str:
     """The version that the private apt would download; empty when it knows none."""
-    done = run(["apt-cache", "-c", str(conf), "show", "--no-all-versions", package], seconds=SECONDS)
-    for line in done.stdout.decode(errors="replace").splitlines():
-        if line.startswith("Version:"):
-            return line.partition(":")[2].strip()
-    return ""
+    return _shown([package], conf).get(package, {}).get("Version", "")
+
+
+def _libraries(package: str, conf: Path) -> list[str]:
+    """The packages of shared libraries that a package needs, and those that they need in turn."""
+    found: set[str] = set()
+    asked, ask = set(OF_THE_MACHINE), {package}
+    while ask:
+        asked |= ask
+        needed = set()
+        for name, fields in _shown(sorted(ask), conf).items():
+            if name == package or fields.get("Section", "").rpartition("/")[2] == "libs":
+                found.add(name)
+                # "libssl3 (>= 3.0.0), libdb5.3 | libdb5.4": of alternatives the first
+                needed |= set(re.findall(r"(?:^|,)\s*([a-z0-9][a-z0-9.+-]+)", fields.get("Depends", "")))
+        ask = needed - asked
+    return sorted(found - {package})
+
+
+def _shown(packages: list[str], conf: Path) -> dict[str, dict[str, str]]:
+    """What the private apt knows of each package, by field."""
+    done = run(["apt-cache", "-c", str(conf), "show", "--no-all-versions", *packages], seconds=SECONDS)
+    stanzas = done.stdout.decode(errors="replace").split("\n\n")
+    fields = (dict(re.findall(r"(?m)^([A-Za-z-]+): *(.*)$", stanza)) for stanza in stanzas)
+    return {each["Package"]: each for each in fields if "Package" in each}
 
 
 def _apt(conf: Path, *words: str, cwd: Path | None = None) -> Completed:
@@ -110,12 +138,12 @@ def _apt(conf: Path, *words: str, cwd: Path | None = None) -> Completed:
 def _program(source: Source, home: Path) -> Program:
     folders = [home / source.bin] if source.bin else [home / name for name in ("usr/bin", "usr/sbin", "usr/games")]
     folder = next((each for each in folders if each.is_dir()), home)
-    libraries = [each for each in (*home.glob("usr/lib/*-linux-gnu*"), home / "usr/lib") if each.is_dir()]
+    libraries = [*home.glob("usr/lib/*-linux-gnu*"), *home.glob("lib/*-linux-gnu*"), home / "usr/lib"]
     return Program(
         folder,
         (home / VERSION_FILE).read_text(),
         source,
-        tuple(each for each in libraries if _shared(each)),
+        tuple(each for each in libraries if each.is_dir() and _shared(each)),
         contents=(home,),
     )
 

@@ -25,8 +25,9 @@ class Program:
     """Files and folders that make up the program; empty for one that is the machine's own."""
 
     def binary(self, name: str) -> Path:
-        """The absolute path of a binary. Raises Unavailable `BLU702` when this program has none of that name."""
-        path = self.folder / name
+        """The absolute path of a binary, or of the system's shell. Raises Unavailable `BLU702` when this program has
+        none of that name."""
+        path = Path("/bin/sh") if name == "sh" else self.folder / name  # the one that every system has
         if not path.is_file():
             raise Unavailable("BLU702", name, f"is not among the programs of {self.source.kind} {self.source.name}")
         return path
@@ -78,6 +79,7 @@ def version_in(text: str) -> str:
 
 
 def upstream(debian: str) -> str:
-    """The upstream part of a Debian version: "1:2.2.6-1+b4" is 2.2.6."""
+    """The upstream part of a Debian version: "1:2.2.6-1+b4" is 2.2.6, and "2.42.0+ds-5" (repacked) is 2.42.0."""
     after_epoch = debian.rpartition(":")[2]
-    return after_epoch.rpartition("-")[0] or after_epoch
+    with_repack = after_epoch.rpartition("-")[0] or after_epoch
+    return re.sub(r"[+~](ds|dfsg|repack)[\d.]*$", "", with_repack)

@@ -1,0 +1,163 @@
+"""A lab of one's own: a folder that is not there, or empty, becomes a Git repository with one commit.
+
+What enters: the folder, the lab's name, and which example, if any. What leaves: the files committed and the revision.
+Promised: the lab passes the checks; a folder with anything in it is left alone; what cannot be finished is taken away.
+No key is made: `up` makes it, in the site's state.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+import blumeops
+from blumeops.base.errors import UserError
+from blumeops.base.files import cannot_write
+from blumeops.base.processes import Completed, must, run
+from blumeops.base.tree import FileTree
+from blumeops.lab import yaml
+from blumeops.lab.load import CATALOGUE
+from blumeops.lab.schema import schema_files
+
+PACKAGE = Path(blumeops.__file__).parent
+STARTER = PACKAGE / "starter"
+EXAMPLES = PACKAGE / "labs" if (PACKAGE / "labs").is_dir() else PACKAGE.parents[1] / "labs"
+"""In a wheel they lie in the package; in the repository, at its root."""
+SCHEMAS_OF_LAB = ".blumeops"
+LONGEST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class NewLab:
+    """What was made: the lab's name, its folder, the files in Git, the first commit."""
+
+    name: str
+    folder: Path
+    files: tuple[str, ...]
+    revision: str
+
+
+def legal_name(text: str) -> str:
+    """A folder's name made one that a lab may have: "My Lab" becomes my-lab. Raises UserError `BLU107`."""
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).lstrip("-0123456789")[:LONGEST].rstrip("-")
+    if not name:
+        raise UserError("BLU107", text, "gives no name for a lab", "name it with --name")
+    return name
+
+
+def make_lab(folder: Path, name: str, example: str | None = None) -> NewLab:
+    """Make the lab. Raises UserError `BLU008`, Unavailable `BLU901` without Git, EngineError `BLU600`, `BLU903`."""
+    if name != legal_name(name):
+        raise UserError("BLU107", name, "cannot be a lab's name", f"such as {legal_name(name)}")
+    with _all_or_nothing(folder):
+        must(_git(folder, "init", "--quiet", "--initial-branch=main"), "BLU600", "git init")
+        tree = FileTree(_example(example, name) if example else _starter(folder, name))
+        tree.write(folder)
+        must(_git(folder, "add", "--all", "--force", "."), "BLU600", "git add")
+        who = [*_unless_set(folder, "user.name", "blumeops"), *_unless_set(folder, "user.email", "blumeops@localhost")]
+        done = _git(folder, *who, "commit", "--quiet", "--no-verify", "--no-gpg-sign", "--message=A new lab")
+        must(done, "BLU600", "git commit")
+        revision = must(_git(folder, "rev-parse", "HEAD"), "BLU600", "git rev-parse").decode().strip()
+    return NewLab(name, folder, tuple(tree), revision)
+
+
+def _starter(folder: Path, name: str) -> Mapping[str, bytes]:
+    """The smallest lab that runs, with this person in it and the catalogue's versions written out."""
+    email = _git(folder, "config", "--get", "user.email").stdout.decode(errors="replace").strip()
+    person = _person()
+    login = email or f"{person}@example.org"
+    words = {
+        "lab": name,
+        "person": person,
+        "login": login if re.fullmatch(r"[A-Za-z0-9][\w.+-]*@[\w.-]+", login, re.ASCII) else json.dumps(login),
+        "os": "macos" if sys.platform == "darwin" else "linux",
+        **{app: _version(app) for app in ("caddy", "postgresql", "miniflux")},
+    }
+    plain = {path: Template(data.decode()).substitute(words).encode() for path, data in _files(STARTER).items()}
+    return _for_editors({".gitignore" if path == "gitignore" else path: data for path, data in plain.items()})
+
+
+def _example(example: str, name: str) -> Mapping[str, bytes]:
+    """A lab of the project, under another name."""
+    files = _files(EXAMPLES / example)
+    ours = {"README.md": (STARTER / "README.md").read_bytes().replace(b"$lab", name.encode())}
+    files = ours | files | {".gitignore": (STARTER / "gitignore").read_bytes()}
+    files["lab.yaml"] = re.sub(rb"(?m)^lab: .*$", f"lab: {name}".encode(), files["lab.yaml"], count=1)
+    return _for_editors(files)
+
+
+def _for_editors(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files with the line that tells a YAML language server their schema, and the schemas beside them."""
+    made = {path: _schema_line(path) + data for path, data in files.items()}
+    return made | {f"{SCHEMAS_OF_LAB}/{file}": data for file, data in schema_files().items()}
+
+
+def _schema_line(path: str) -> bytes:
+    folder, _, file = path.rpartition("/")
+    kind = {"lab.yaml": "lab", "app.yaml": "app"}.get(file, "services" if folder == "services" else "")
+    if not kind or not file.endswith(".yaml"):
+        return b""
+    up = "../" * (path.count("/"))
+    return f"# yaml-language-server: $schema={up}{SCHEMAS_OF_LAB}/{kind}.schema.json\n".encode()
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _version(app: str) -> str:
+    data = yaml.read((CATALOGUE / app / "app.yaml").read_bytes(), app).data
+    return str(data["version"])
+
+
+def _person() -> str:
+    """Who calls, as a name in `people:`."""
+    try:
+        return legal_name(getpass.getuser())
+    except (UserError, OSError, KeyError):  # a user id that nobody has a name for
+        return "you"
+
+
+def _git(folder: Path, *arguments: str) -> Completed:
+    """Git as the person's own settings have it; not the one of a hook or an alias that called us."""
+    elsewhere = re.compile("GIT_(DIR|WORK_TREE|INDEX_FILE|PREFIX|COMMON_DIR|OBJECT_DIRECTORY|ALTERNATE_.*)$")
+    env = {name: value for name, value in os.environ.items() if not elsewhere.match(name)}
+    return run(["git", "-C", str(folder), *arguments], env=env)
+
+
+def _unless_set(folder: Path, key: str, value: str) -> list[str]:
+    """Git's option for a setting that the person has not made."""
+    return [] if _git(folder, "config", "--get", key).stdout.strip() else ["-c", f"{key}={value}"]
+
+
+@contextmanager
+def _all_or_nothing(folder: Path) -> Iterator[None]:
+    """The folder, made or found empty; as it was before when the block fails."""
+    was_there = folder.is_dir()
+    if (folder.exists() and not was_there) or (was_there and any(folder.iterdir())):
+        what = "is not empty" if was_there else "is not a folder"
+        raise UserError("BLU008", str(folder), what, "name a folder that is not there yet, or is empty")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    try:
+        yield
+    except BaseException:
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        if not was_there:
+            folder.rmdir()
+        raise

@@ -1,0 +1,51 @@
+"""init and schema: a new lab's files, and what editors need to know of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from blumeops.base.tree import FileTree
+from blumeops.cli import output
+from blumeops.lab.schema import SCHEMAS, schema_files
+
+
+def init(arguments: argparse.Namespace) -> int:
+    """`blumeops init`: a lab of one's own, as a Git repository with its first commit."""
+    from blumeops.app import new_lab
+    from blumeops.checks.check import check_folder
+    from blumeops.forge import push_hook
+
+    folder = arguments.folder.absolute()
+    name = arguments.name or new_lab.legal_name(folder.resolve().name)
+    made = new_lab.make_lab(folder, name, arguments.example)
+    output.say_findings(check_folder(folder).findings, sys.stderr)
+    hook = push_hook.write(folder, [sys.executable, "-I", "-m", "blumeops"]) if arguments.hook else None
+    if arguments.json:
+        output.say_json({
+            "version": 1, "lab": made.name, "folder": str(folder), "files": list(made.files),
+            "revision": made.revision, "hook": str(hook) if hook else None,
+        })  # fmt: skip
+    else:
+        for file in made.files:
+            output.say(file)
+        output.progress(f"{made.name} begins with {made.revision[:8]}, in {folder}")
+        if hook:
+            output.progress("a push to its main branch is checked first, by .git/hooks/pre-push")
+        output.progress("next: blumeops doctor, then blumeops up, in that folder; `up` makes the key of its secrets")
+    return 0
+
+
+def schema(arguments: argparse.Namespace) -> int:
+    """`blumeops schema`: prints one, or writes all, or the one that is named, into a folder."""
+    if arguments.out is None:
+        output.say_json(SCHEMAS[arguments.kind or "lab"]())
+        return 0
+    tree = FileTree(schema_files(*([arguments.kind] if arguments.kind else [])))
+    written = tree.write(arguments.out)
+    if arguments.json:
+        output.say_json({"version": 1, "files": list(tree), "written": sorted(str(path) for path in written)})
+    else:
+        for path in written:
+            output.say(str(path))
+    return 0

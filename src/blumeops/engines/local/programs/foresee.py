@@ -1,0 +1,67 @@
+"""What `Programs.obtain` would answer, said in advance: nothing is fetched, nothing is made, no network is asked."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from blumeops.engines.local.programs import apt, deb, installed
+from blumeops.engines.local.programs.found import Missing, Program
+from blumeops.render.local_unit import Source
+
+APT_TOOLS = ("apt-get", "apt-cache", "dpkg-deb")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetchable:
+    """Would be fetched. Whether the version is there, only the archive knows."""
+
+    words: str
+
+
+def would_provide(source: Source, version: str, cache: Path) -> Program | Fetchable | Missing:
+    """What one source would answer when it is asked for `version`. `cache`: the folder for what is fetched."""
+    version = source.version or version
+    match source.kind:
+        case "path":
+            return installed.on_path(source, version)
+        case "wheel":
+            return installed.in_wheel(source, version)
+        case "brew":
+            return installed.in_brew(source, version)
+        case "deb":
+            return _deb(source, version, cache)
+        case "container":
+            return Missing("containers are not run at site `here`")
+
+
+def first_of(
+    sources: Sequence[Source], version: str, cache: Path
+) -> tuple[Source, Program | Fetchable] | list[tuple[Source, Missing]]:
+    """The first source that would provide it, or why each one would not."""
+    missing = []
+    for source in sources:
+        found = would_provide(source, version, cache)
+        if not isinstance(found, Missing):
+            return source, found
+        missing.append((source, found))
+    return missing
+
+
+def _deb(source: Source, version: str, cache: Path) -> Fetchable | Missing:
+    distribution, suite = apt.release()
+    home = f"deb-{source.name}-{version}"  # and perhaps the suite
+    fetched = (cache / "programs").glob(f"deb-*/{deb.VERSION_FILE}")
+    if any(f"{file.parent.name}-".startswith(f"{home}-") for file in fetched):
+        return Fetchable("fetched already")
+    if not suite:
+        return Missing("this is no Debian-like Linux")
+    for tool in APT_TOOLS:
+        if not shutil.which(tool):
+            package = "dpkg" if tool == "dpkg-deb" else "apt"
+            return Missing(f"{tool} is not on this machine", f"sudo apt-get install {package}")
+    if not apt.archives(apt.machine_entries(), distribution, suite):
+        return Missing(f"apt has no archive of {distribution} in its sources")
+    return Fetchable(f"`up` fetches it from {distribution}'s {source.suite or suite}, if it is there in this version")

@@ -1,0 +1,176 @@
+"""labs/blumeops, the whole example, on this machine: what can run runs, the rest says why not. In this order."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from libzim.writer import Creator, Hint, Item, StringProvider
+
+from blumeops.base.files import write_whole
+from blumeops.checks.check import check_folder
+from blumeops.render import kubernetes
+from tests.e2e.site import REPOSITORY, Site, make_site
+from tests.e2e.test_first import eventually
+
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(not shutil.which("apt-get"), reason="its programs come from Debian's archive"),
+]
+
+RUNNING = {"caddy", "kiwix", "miniflux", "postgresql", "prometheus"}
+PROVIDED = {"argocd", "cloudnative-pg", "external-secrets", "forgejo", "onepassword-connect", "tailscale-operator"}
+
+
+@pytest.fixture(scope="module")
+def site(place: Path) -> Iterator[Site]:
+    """labs/blumeops, not yet up; down at the end, whatever happened."""
+    made = make_site(place, "blumeops")
+    yield made
+    made.run("down", code=None)
+
+
+class Page(Item):  # type: ignore[misc] # libzim has no types
+    """One page of a book."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
+
+    def get_path(self) -> str:
+        return "rebase"
+
+    def get_title(self) -> str:
+        return "Rebase"
+
+    def get_mimetype(self) -> str:
+        return "text/html"
+
+    def get_contentprovider(self) -> StringProvider:
+        return StringProvider(f"<html><body><h1>Rebase</h1><p>{self.words}</p></body></html>")
+
+    def get_hints(self) -> dict[Hint, bool]:
+        return {Hint.FRONT_ARTICLE: True}
+
+
+def make_book(file: Path, words: str) -> None:
+    """A ZIM file with an index of its words (https://wiki.openzim.org/wiki/ZIM_file_format)."""
+    with Creator(str(file)).config_indexing(True, "eng") as book:
+        book.set_mainpath("rebase")
+        book.add_item(Page(words))
+        for name, value in {"Title": "Git", "Language": "eng", "Name": "devdocs_en_git"}.items():
+            book.add_metadata(name, value)
+
+
+def targets(site: Site) -> dict[str, tuple[str, str]]:
+    """What Prometheus watches: the health of each service's metrics, and the last error."""
+    answer = json.loads(site.ask("prometheus", "/api/v1/targets?state=active").stdout)
+    return {each["labels"]["service"]: (each["health"], each["lastError"]) for each in answer["data"]["activeTargets"]}
+
+
+def test_up_settles(site: Site) -> None:
+    """`up` exits with 0; each service runs, is provided, is scheduled, or says why it cannot be had here."""
+    done = site.run("up")
+    assert f"{len(RUNNING)} of {len(RUNNING)} healthy, 15 not run here" in done.stdout
+    assert "settled" in done.stdout
+    assert "failed" not in done.stdout + done.stderr
+    status = site.json("status")
+    assert (status["settled"], status["problem"]) == (True, "")
+    states: dict[str, set[str]] = {}
+    for unit in status["units"]:
+        states.setdefault(unit["state"], set()).add(unit["id"])
+        assert unit["reason"] or unit["state"] in ("running", "scheduled")
+    assert states == {
+        "running": RUNNING,
+        "provided": PROVIDED,
+        "scheduled": {"borgmatic"},
+        "unavailable": {"alloy", "alloy-k8s", "grafana", "jellyfin", "loki", "navidrome", "uptime", "zot"},
+    }
+
+
+def test_a_second_up_changes_nothing(site: Site) -> None:
+    """Every process is kept."""
+    before = {name: site.process(name).pid for name in ("prometheus", "kiwix-serve", "miniflux")}
+    site.run("up")
+    assert {name: site.process(name).pid for name in before} == before
+
+
+def test_miniflux_is_served(site: Site) -> None:
+    """By its name, through Caddy."""
+    assert site.serves()
+
+
+def test_a_book_is_found_by_its_words(site: Site, tmp_path: Path) -> None:
+    """A ZIM file that comes into kiwix' folder is served soon, with nothing restarted; a half copied one waits."""
+    process = site.process("kiwix-serve").pid
+    make_book(tmp_path / "book.zim", "Reapply commits, said the quetzalcoatl, atop another base")
+    whole = (tmp_path / "book.zim").read_bytes()
+    book = site.state / "data/kiwix/books/devdocs_en_git_2026-11.zim"
+    library = book.with_name("library.xml")
+    before = library.stat().st_mtime_ns
+    book.write_bytes(whole[: len(whole) // 2])
+    assert eventually(lambda: library.stat().st_mtime_ns != before, seconds=20)
+    assert book.name not in library.read_text()
+    book.write_bytes(whole)
+
+    def found() -> bool:
+        return "<b>quetzalcoatl</b>" in site.ask("kiwix", f"/search?pattern=quetzalcoatl&content={book.stem}").stdout
+
+    assert eventually(found, seconds=20)
+    assert site.process("kiwix-serve").pid == process
+
+
+def test_prometheus_watches_the_lab(site: Site) -> None:
+    """It scrapes those services that run and have metrics, itself among them, and answers queries about them."""
+    assert eventually(lambda: targets(site) == {"miniflux": ("up", ""), "prometheus": ("up", "")}, seconds=40)
+    answer = json.loads(site.ask("prometheus", "/api/v1/query?query=miniflux_users").stdout)
+    (sample,) = answer["data"]["result"]
+    assert (sample["metric"]["service"], sample["metric"]["app"]) == ("miniflux", "miniflux")
+
+
+@pytest.mark.parametrize(("label", "service"), [("jellyfin", "jellyfin"), ("dj", "navidrome"), ("forge", "forgejo")])
+def test_what_does_not_run_has_a_page(site: Site, label: str, service: str) -> None:
+    """The name of a service that does not run here answers with 503 and says which service it is."""
+    done = site.ask(label, "/any<script>?x={http.request.host}", "-g", "-i")
+    head, _, page = done.stdout.partition("\n\n")
+    assert head.startswith("HTTP/2 503")
+    assert "content-type: text/html; charset=utf-8" in head
+    assert f"<h1>{service} is down</h1>" in page
+    assert "script" not in page
+    assert "ops.localhost" not in page
+
+
+def test_a_service_that_went_down_has_a_page_until_it_is_back(site: Site) -> None:
+    """Nobody listens at its address: the page; once the address is put right the service answers again."""
+    write_whole(site.state / "upstreams/miniflux.http", "127.0.0.1:1")
+    assert "<h1>miniflux is down</h1>" in site.curl("/").stdout
+    assert eventually(lambda: site.serves(), seconds=30)
+
+
+def test_what_a_service_answers_is_passed_on(site: Site) -> None:
+    """An error of the service's own is its own page."""
+    done = site.ask("kiwix", "/nothing-here", "-i")
+    assert done.stdout.startswith("HTTP/2 404")
+    assert "is down" not in done.stdout
+
+
+def test_prometheus_reads_what_is_derived_for_a_cluster(site: Site, tmp_path: Path) -> None:
+    """`promtool` takes the configuration with fixed targets; it refuses one that is none."""
+    checked = check_folder(REPOSITORY / "labs/blumeops").passed
+    assert checked
+    tree = kubernetes.render(checked)
+    text = tree.text("argocd/manifests/prometheus/configmap.yaml").split("  prometheus.yml: |\n")[1]
+    lines = [line[4:] for line in text.splitlines() if line.startswith("    ") or not line]
+    promtool = Path(site.process("prometheus").exe()).with_name("promtool")
+
+    def reads(config: str) -> bool:
+        (tmp_path / "prometheus.yml").write_text(config)
+        command = [str(promtool), "check", "config", str(tmp_path / "prometheus.yml")]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    assert reads("\n".join(lines) + "\n")
+    assert not reads("\n".join(lines).replace("targets:", "target:"))
