@@ -99,6 +99,8 @@ MEANINGS = {
     "BLU710": "The app's `init` command failed.",
     "BLU711": "The provider could not make the database and role.",
     "BLU712": "The app's `reload` command failed.",
+    "BLU713": "A unit's record.json is damaged or cannot be read; the next sync sets it aside.",
+    "BLU714": "The state folder's path has a character that the process manager cannot take: one of `;#[%*?`.",
     "BLU720": "The process manager does not start or answer.",
     "BLU721": "The process manager refuses to start or to stop a program.",
     "BLU722": "The process manager does not run.",

@@ -173,7 +173,7 @@ def said_on(machine: Callable[[FolderPart | PortPart], str], text: Text) -> str:
 @pytest.mark.parametrize("state", ["/var/lib/site", "/Users/me/Library/Application Support/blumeops"])
 def test_caddy_reads_the_routes(state: str, tmp_path: Path) -> None:
     """Each name leads to the file with its upstream, also where a folder's name has spaces."""
-    long = "a" + "-1" * 26
+    long = "a" + "-1" * 24
     services = (
         "caddy: {host: box}\ngrafana: {host: box, name: import}\nloki: {cluster: pods, name: x--y}\n"
         f"prometheus: {{cluster: pods, name: {long}}}\nhandle: {{cluster: pods, app: kiwix}}\n"

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
 import signal
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from blumeops.app.site import engine_of, repository_of, socket_of
-from blumeops.base.files import PRIVATE
+from blumeops.base.files import locked
 from blumeops.base.site import SiteFolder
 from blumeops.forge import gate, http, serve, tokens
 from blumeops.forge.loopback import LoopbackOnly
@@ -26,8 +24,7 @@ from blumeops.status.database import open_database
 def run_controller(folder: SiteFolder, lab: str, port: int, key: Key) -> None:
     """Serve and loop until SIGTERM or SIGINT. `port`: the forge's."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    with os.fdopen(os.open(folder.path / "controller.lock", os.O_RDWR | os.O_CREAT, PRIVATE), "a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever came before is still ending: nothing is touched until it has
+    with locked(folder.path / "controller.lock"):  # whoever came before may be ending: nothing is touched until it has
         _run(folder, lab, port, key)
 
 

@@ -194,7 +194,10 @@ def read_secret(folder: SiteFolder, lab: str, age_key: Path | None, reference: s
 def environment() -> dict[str, str]:
     """Of our own environment, what the controller needs."""
     kept = ("PATH", "HOME", "LANG", "TZ", "BLUMEOPS_CACHE", "SOPS_AGE_KEY_FILE", "XDG_RUNTIME_DIR")
-    return {name: os.environ[name] for name in kept if name in os.environ} | {"BLUMEOPS_VERSION": version("blumeops")}
+    found = {name: os.environ[name] for name in kept if name in os.environ} | {"BLUMEOPS_VERSION": version("blumeops")}
+    if "BLUMEOPS_CACHE" in found:
+        found["BLUMEOPS_CACHE"] = str(cache_folder())  # absolute: the controller works in another folder
+    return found
 
 
 class _UnixConnection(http.client.HTTPConnection):

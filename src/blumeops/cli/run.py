@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
-import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -13,7 +11,7 @@ from pathlib import Path
 
 from blumeops.app import site as app
 from blumeops.base.errors import EngineError, UserError
-from blumeops.base.files import PRIVATE, cannot_write, write_whole
+from blumeops.base.files import locked, write_whole
 from blumeops.base.site import SiteFolder
 from blumeops.checks.check import check_folder
 from blumeops.cli import output, watch
@@ -141,15 +139,9 @@ def _follow(site: SiteFolder) -> int:
 @contextmanager
 def _alone(site: SiteFolder) -> Iterator[None]:
     """Only one `up` or `down` at a time. Raises EngineError `BLU792`."""
-    try:
-        file = os.fdopen(os.open(site.lock, os.O_RDWR | os.O_CREAT, PRIVATE), "a")
-    except OSError as error:
-        raise cannot_write(site.lock, error) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise EngineError("BLU792", str(site.path), "another up or down is at work", "wait for its end") from error
+    with locked(site.lock, wait=False) as ours:
+        if not ours:
+            raise EngineError("BLU792", str(site.path), "another up or down is at work", "wait for its end")
         yield
 
 

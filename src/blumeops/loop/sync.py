@@ -229,7 +229,7 @@ def needs_healing(engine: LocalEngine, revision: Revision, seen: Mapping[str, Ob
         name
         for name, unit in revision.units.items()
         if (each := seen.get(name)) is not None
-        and (each.drift or each.state in ("stopped", "waiting"))
+        and (each.drift or each.state in ("stopped", "waiting") or (each.state == "failed" and not each.instance))
         and not engine.refuses(unit)
     ]
 
