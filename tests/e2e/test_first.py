@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.site import Clone, Site, running_below
+from tests.e2e.site import BLUMEOPS, Clone, Site, running_below
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -137,6 +138,67 @@ def test_a_push_that_breaks_the_health_check_leaves_the_old_version(site: Site, 
     assert site.json("status")["settled"] is True
 
 
+def test_a_link_in_place_of_the_secrets_is_refused(site: Site, clone: Clone) -> None:
+    """What the controller would write through is no file: the push is refused, and everything runs on."""
+    (clone.path / "secrets.sops.yaml").unlink()
+    (clone.path / "secrets.sops.yaml").symlink_to("lab.yaml")
+    clone.git("commit", "-qam", "A link")
+    assert "secrets.sops.yaml:1:1: BLU504" in clone.push(code=1)
+    clone.git("reset", "-q", "--hard", "origin/main")
+    assert site.json("status")["settled"] is True
+
+
+def test_secrets_that_are_in_use_may_not_vanish(site: Site, clone: Clone) -> None:
+    """A push back to before they were made would lock every service out of what the old values made."""
+    first = clone.git("rev-list", "--max-parents=0", "HEAD").strip()
+    printed = clone.git("push", "--force", "origin", f"{first}:main", code=1)
+    assert printed.count("BLU511") == 3
+    assert "what runs is untouched" in printed
+    assert site.serves()
+
+
+def test_another_labs_name_is_refused(site: Site, clone: Clone) -> None:
+    """State and data belong to one lab: a push cannot rename it."""
+    clone.change("lab: first", "lab: second", "Another name", file="lab.yaml")
+    assert "BLU640" in clone.push(code=1)
+    clone.git("reset", "-q", "--hard", "origin/main")
+
+
+def test_a_service_that_never_worked_can_be_deleted(site: Site, clone: Clone) -> None:
+    """A new service that fails is told; once it is deleted, nothing of it is left and the site has settled."""
+    file = clone.path / "services/services.yaml"
+    before = file.read_text()
+    file.write_text(
+        before + "reader: {app: miniflux, cluster: cluster, database: postgresql, env: {LISTEN_ADDR: nowhere}}\n"
+    )
+    clone.git("commit", "-qam", "A service that cannot work")
+    assert "reader: failed" in clone.push()
+    assert site.units()["reader"]["state"] == "failed"
+    clone.git("pull", "-q")  # its secrets were generated
+    file.write_text(before)
+    clone.git("commit", "-qam", "Without it")
+    assert "applied" in clone.push()
+    assert "reader" not in site.units()
+    assert site.json("status")["settled"] is True
+
+
+def test_a_new_database_password_restarts_its_service_alone(site: Site, clone: Clone) -> None:
+    """A value that is changed with the real `sops` reaches the database and the service; nothing else restarts."""
+    before = {name: site.process(name).pid for name in ("miniflux", "caddy", "postgres")}
+    environment = {**os.environ, "SOPS_AGE_KEY_FILE": str(site.state / "age.key")}
+    index = '["first"]["miniflux"]["database-password"]'
+    sops = [str(BLUMEOPS.with_name("sops")), "set", "--value-stdin", "secrets.sops.yaml", index]
+    subprocess.run(sops, cwd=clone.path, env=environment, input='"Another0Password1Than2Before"', text=True, check=True)
+    clone.git("commit", "-qam", "A new password")
+    printed = clone.push()
+    assert "miniflux: restart: a new value of op://first/miniflux/database-password" in printed
+    assert "applied" in printed
+    assert site.serves()
+    after = {name: site.process(name).pid for name in before}
+    assert {name for name in before if before[name] != after[name]} == {"miniflux"}
+    assert "Another0Password1Than2Before" not in printed
+
+
 def test_a_killed_controller_changes_nothing_for_the_services(site: Site, clone: Clone) -> None:
     """SIGKILL of the controller: services serve on, it comes back by itself, and pushes work again."""
     pids = {name: site.process(name).pid for name in ("miniflux", "caddy", "postgres")}
@@ -201,7 +263,8 @@ def test_no_secret_is_anywhere_but_where_it_is_needed(site: Site) -> None:
         if not path.is_file() or any(value in path.read_bytes() for value in values) is False:
             continue
         assert path.stat().st_mode & 0o077 == 0, f"{path} can be read by others"
-        assert any(path.is_relative_to(each) for each in private) or "secrets" in path.parts, path
+        own = "secrets" in path.parts or path.name == "grants.json"
+        assert own or any(path.is_relative_to(each) for each in private), path
 
 
 def test_logs_shows_what_a_service_printed(site: Site) -> None:

@@ -47,7 +47,7 @@ IMAGE = "im: {cluster: pods, state: none, "
                 (
                     "lab.yaml:2:9: BLU103 hosts.Box: must be a name of lower-case letters, digits and hyphens "
                     "that begins with a "
-                    "letter, 53 at most, not 'Box'"
+                    "letter, 50 at most, not 'Box'"
                 ),
                 "lab.yaml:2:50: BLU103 hosts.b.os: must be 'macos', 'linux' or 'dsm', not 'bsd'",
                 "lab.yaml:2:70: BLU101 hosts.b.memry: there is no such field",
@@ -371,3 +371,17 @@ def test_the_nearest_lab_is_found(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="is no lab") as error:
             call()
         assert (error.value.code, error.value.hint) == ("BLU005", "name one with --lab DIR")
+
+
+def test_a_lab_larger_than_any_home_is_refused_quickly(tmp_path: Path) -> None:
+    """Many files, each within its bounds, may not add up to minutes of checking."""
+    entry = "a{0}: {{cluster: k, image: 'example.org/a:{0}', state: none, env: {{A: {1}}}}}\n"
+    (tmp_path / "services").mkdir()
+    (tmp_path / "lab.yaml").write_text("lab: small\n")
+    for part in range(6):
+        text = "".join(entry.format(part * 1000 + number, "x" * 1000) for number in range(900))
+        (tmp_path / f"services/{part}.yaml").write_text(text)
+    findings = load(tmp_path).findings
+    assert [finding.place.file for finding in findings if finding.code == "BLU002"] == [
+        "services/4.yaml", "services/5.yaml",
+    ]  # fmt: skip

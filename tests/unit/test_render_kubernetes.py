@@ -314,8 +314,6 @@ def test_a_share_is_mounted_by_nfs(tmp_path: Path) -> None:
     [
         ("mounts: {films: nas/films}", APP, "is not offered by NFS"),
         ("", APP.replace("container: example.org/app, uid: 7", "wheel: app"), "neither an image nor a chart"),
-        ("", APP.replace("[app]\n", '[app, "{{ secrets.key }}"]\nsecrets: {key: {}}\n'),
-         "a secret stands in a command"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_rendered_is_told(tmp_path: Path, service: str, app: str, why: str) -> None:

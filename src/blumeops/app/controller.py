@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import signal
 
@@ -11,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from blumeops.app.site import engine_of, repository_of, socket_of
+from blumeops.base.files import locked
 from blumeops.base.site import SiteFolder
 from blumeops.forge import gate, http, serve, tokens
 from blumeops.forge.loopback import LoopbackOnly
@@ -24,8 +24,7 @@ from blumeops.status.database import open_database
 def run_controller(folder: SiteFolder, lab: str, port: int, key: Key) -> None:
     """Serve and loop until SIGTERM or SIGINT. `port`: the forge's."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    with (folder.path / "controller.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever came before is still ending: nothing is touched until it has
+    with locked(folder.path / "controller.lock"):  # whoever came before may be ending: nothing is touched until it has
         _run(folder, lab, port, key)
 
 
@@ -34,7 +33,7 @@ def _run(folder: SiteFolder, lab: str, port: int, key: Key) -> None:
     database = open_database(folder.path)
     if database.set_aside:
         logging.warning("the status database was damaged; it is kept as %s", database.set_aside)
-    site = Site(repository, folder.work, database, key, engine_of(folder))
+    site = Site(lab, repository, folder.work, database, key, engine_of(folder))
     try:
         asyncio.run(_serve(site, folder, port))
     finally:

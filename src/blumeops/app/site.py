@@ -22,6 +22,7 @@ from blumeops.engines.local.manager import ProcessManager, ProcessSpec
 from blumeops.engines.local.programs import Programs, cache_folder
 from blumeops.forge.hook_client import SHOWN, STATUS
 from blumeops.forge.repository import Repository
+from blumeops.lab.model import Settings
 from blumeops.loop.revision import read_revision
 from blumeops.loop.vault import reader
 from blumeops.plan.compare import start_order
@@ -120,9 +121,12 @@ def start_controller(folder: SiteFolder, port: int, key: Path, say: Say) -> None
     spec = ProcessSpec(CONTROLLER, argv, environment(), folder.path, folder.controller_log, stop_seconds=60.0)
     if manager.ensure_running():
         say("the process manager runs")
-    if manager.defined(CONTROLLER) != spec or not controller_answers(folder):
+    before = manager.defined(CONTROLLER)
+    if before != spec or not controller_answers(folder):
+        process = manager.states().get(CONTROLLER)
+        own = ports.family(process.pid) if process and process.pid else set()
+        ports.require_free(CONTROLLER, "forge", Port(fixed=port), own)
         manager.stop(CONTROLLER)
-        ports.require_free(CONTROLLER, "forge", Port(fixed=port), set())
         manager.define(spec)
         manager.start(CONTROLLER)
     _wait_for_controller(folder, manager)
@@ -135,6 +139,13 @@ def stop_all(folder: SiteFolder, say: Say) -> None:
         engine.manager.stop(CONTROLLER)
     order = reversed(start_order(unit for unit in engine.applied().values() if unit.command and not unit.provided))
     engine.stop_all(_told(order, say))
+
+
+def settings_of(folder: SiteFolder, lab: str, given: Settings) -> Settings:
+    """lab.yaml as it is on the forge's main: what is up follows that, whatever the folder of `up` says."""
+    repository = existing_repository(folder, lab)
+    revision = read_revision(repository, folder.work, repository.resolve("main"))
+    return revision.checked.lab.settings if revision.checked else given
 
 
 def _told(names: Iterable[str], say: Say) -> Iterator[str]:
@@ -183,7 +194,10 @@ def read_secret(folder: SiteFolder, lab: str, age_key: Path | None, reference: s
 def environment() -> dict[str, str]:
     """Of our own environment, what the controller needs."""
     kept = ("PATH", "HOME", "LANG", "TZ", "BLUMEOPS_CACHE", "SOPS_AGE_KEY_FILE", "XDG_RUNTIME_DIR")
-    return {name: os.environ[name] for name in kept if name in os.environ} | {"BLUMEOPS_VERSION": version("blumeops")}
+    found = {name: os.environ[name] for name in kept if name in os.environ} | {"BLUMEOPS_VERSION": version("blumeops")}
+    if "BLUMEOPS_CACHE" in found:
+        found["BLUMEOPS_CACHE"] = str(cache_folder())  # absolute: the controller works in another folder
+    return found
 
 
 class _UnixConnection(http.client.HTTPConnection):

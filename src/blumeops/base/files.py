@@ -1,10 +1,13 @@
-"""Files written whole, and folders that are ours alone."""
+"""Files written whole, folders that are ours alone, and locks that only we can take."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from blumeops.base.errors import EngineError
@@ -13,9 +16,10 @@ PRIVATE = 0o600
 PUBLIC = 0o644
 
 
-def write_whole(path: Path, data: bytes | str, mode: int = PUBLIC) -> None:
+def write_whole(path: Path, data: bytes | str, mode: int = PUBLIC, owner: tuple[int, int] | None = None) -> None:
     """Write beside `path`, flush to disk, then rename: a reader sees the old file or the new one, never half.
 
+    `owner`: the user and group that it belongs to, from the moment at which it can be seen under its name.
     Raises EngineError `BLU903` that names the path when the disk is full or the folder is read-only.
     """
     content = data.encode() if isinstance(data, str) else data
@@ -24,6 +28,8 @@ def write_whole(path: Path, data: bytes | str, mode: int = PUBLIC) -> None:
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)
+            if owner:
+                os.fchown(descriptor, *owner)
             file.write(content)
             file.flush()
             os.fsync(descriptor)
@@ -50,3 +56,23 @@ def private_folder(path: Path) -> Path:
     except OSError as error:
         raise cannot_write(path, error) from error
     return path
+
+
+@contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock file, made where it is not there; True if we have it (`wait`: always). It goes with the process
+    that holds it. Private (0600), since whoever can open it can hold it. Raises EngineError `BLU903`."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        os.fchmod(descriptor, PRIVATE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ours = True
+        except BlockingIOError:
+            ours = False
+        yield ours
+    finally:
+        os.close(descriptor)

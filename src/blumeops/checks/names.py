@@ -13,10 +13,10 @@ TAKEN = frozenset({
     "backup", "list", "irc", "gnats", "nobody", "adm", "tty", "disk", "kmem", "dialout", "fax", "voice",
     "cdrom", "floppy", "tape", "sudo", "audio", "dip", "operator", "src", "shadow", "utmp", "video", "sasl",
     "plugdev", "staff", "users", "nogroup", "input", "render", "sgx", "kvm", "crontab", "messagebus", "sshd",
-    "ssh", "systemd", "apt", "dpkg", "network", "default", "user", "lock", "log", "lib", "cache", "tmp", "run",
-    "local", "opt", "spool", "cron", "dbus", "pam", "init", "controller", "wheel", "admin",
+    "ssh", "systemd", "apt", "dpkg", "network", "default", "lock", "log", "lib", "cache", "tmp", "run",
+    "local", "opt", "spool", "cron", "dbus", "pam", "init", "wheel", "admin",
 })  # fmt: skip
-"""Accounts, groups and folders that Debian has already, and the controller: a service would take them over."""
+"""Accounts, groups and folders that Debian has already: a service on a host would take them over."""
 
 
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
@@ -24,8 +24,8 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
     labels: dict[str, str] = {}
     for name, service in lab.services.items():
         label = service.name or name
-        if name in TAKEN:
-            message = "is the name of an account or a folder that every host has already"
+        if name == "controller" or (service.host and name in TAKEN):
+            message = "is the name of something that is there already: an account or a folder of every host, or our own"
             yield Finding(
                 "BLU204", lab.service_place(name), name, message, "call it otherwise, and say what it is: `app:`"
             )

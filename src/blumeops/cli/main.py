@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -110,12 +111,18 @@ def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command and exit: 0 done, 1 refused or unhealthy, 2 usage, 3 changes pending, 4 away, 70 our bug."""
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # looking for plugins takes as long as all the rest of it
     arguments = argparse.Namespace(command="blumeops", traceback=False)
+    if sys.stdout is None or sys.stderr is None:  # closed by whoever called: what is said has to go somewhere
+        sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lives
+        sys.stderr = sys.stderr or sys.stdout
     try:
         top = parser()
         arguments = top.parse_args(argv)
         code = _run(top, arguments)
         sys.stdout.flush()
     except BlumeError as error:
+        if getattr(arguments, "json", False):
+            told = {"code": error.code, "subject": error.subject, "message": error.message, "hint": error.hint}
+            print(json.dumps({"version": 1, "error": told}, ensure_ascii=False))
         print(f"blumeops: {error}", file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:

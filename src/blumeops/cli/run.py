@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import shlex
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from blumeops.app import site as app
 from blumeops.base.errors import EngineError, UserError
-from blumeops.base.files import cannot_write, write_whole
+from blumeops.base.files import locked, write_whole
 from blumeops.base.site import SiteFolder
 from blumeops.checks.check import check_folder
 from blumeops.cli import output, watch
@@ -32,19 +31,21 @@ def up(arguments: argparse.Namespace) -> int:
     checked = check_folder(where.folder)
     output.say_findings(checked.findings, sys.stderr)
     if checked.passed is None:
+        if arguments.json:
+            output.say_json({"version": 1, "findings": [finding.as_json() for finding in checked.findings]})
         return 1
-    settings = checked.passed.lab.settings
-    ports = settings.here
+    _refuse_foreign(where)
     app.prepare(where.site)
     with _alone(where.site):
         _claim(where)
         key = find_key(arguments.age_key, app.environment(), where.site.age_key, create=True)
         begun = app.seed(where.site, where.lab, where.folder, output.progress)
-        app.start_controller(where.site, ports.forge, key.path, output.progress)
+        settings = app.settings_of(where.site, where.lab, checked.passed.lab.settings)
+        app.start_controller(where.site, settings.here.forge, key.path, output.progress)
     code = _follow(where.site)
     _say_status(where.site, arguments.json)
     if not arguments.json:
-        _say_next(where, ports.forge, key.path, app.root_certificate(where.site, settings.network.proxy))
+        _say_next(where, settings.here.forge, key.path, app.root_certificate(where.site, settings.network.proxy))
     if not begun and not app.same_as_forge(where.site, where.lab, where.folder):
         output.progress(f"note: what runs is the forge's main, and {where.folder} is not the same: push to change it")
     return code
@@ -58,17 +59,25 @@ def down(arguments: argparse.Namespace) -> int:
         return 0
     with _alone(where.site):
         app.stop_all(where.site, output.progress)
-        if read_database(where.site.path):
-            database = open_database(where.site.path)
-            for unit in records.units(database):
-                if unit.state not in records.AT_REST:
-                    records.put_unit(database, records.stopped(unit))
-            database.close()
+        _note_stopped(where.site)
     if arguments.json:
         output.say_json({"version": 1, "lab": where.lab, "up": False, "state": str(where.site.path)})
     else:
         output.say(f"{where.lab} is down; its state is kept in {where.site.path}")
     return 0
+
+
+def _note_stopped(site: SiteFolder) -> None:
+    """Status says that nothing runs. A damaged database says nothing; the next `up` sets it aside."""
+    try:
+        if read_database(site.path):
+            database = open_database(site.path)
+            for unit in records.units(database):
+                if unit.state not in records.AT_REST:
+                    records.put_unit(database, records.stopped(unit))
+            database.close()
+    except EngineError as error:
+        output.progress(f"the status could not be brought up to date: {error}")
 
 
 def sync(arguments: argparse.Namespace) -> int:
@@ -93,7 +102,7 @@ def controller(arguments: argparse.Namespace) -> int:
 def credential(arguments: argparse.Namespace) -> int:
     """Git's credential helper for the forge: answers `get` on standard input."""
     if arguments.operation == "get":
-        answer = credentials.answer(sys.stdin.read(), tokens.token_file(arguments.state))
+        answer = credentials.answer(sys.stdin.read(), tokens.token_file(place(arguments).site.path))
         sys.stdout.write(answer)
     return 0
 
@@ -130,16 +139,17 @@ def _follow(site: SiteFolder) -> int:
 @contextmanager
 def _alone(site: SiteFolder) -> Iterator[None]:
     """Only one `up` or `down` at a time. Raises EngineError `BLU792`."""
-    try:
-        file = site.lock.open("a")
-    except OSError as error:
-        raise cannot_write(site.lock, error) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise EngineError("BLU792", str(site.path), "another up or down is at work", "wait for its end") from error
+    with locked(site.lock, wait=False) as ours:
+        if not ours:
+            raise EngineError("BLU792", str(site.path), "another up or down is at work", "wait for its end")
         yield
+
+
+def _refuse_foreign(where: Place) -> None:
+    """A folder with somebody else's files in it does not become a site. Raises UserError `BLU796`."""
+    path = where.site.path
+    if path.is_dir() and not where.site.lab_name.is_file() and any(path.iterdir()):
+        raise UserError("BLU796", str(path), "holds other files, and no site", "name an empty folder with --state")
 
 
 def _claim(where: Place) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -26,12 +28,12 @@ def status(arguments: argparse.Namespace) -> int:
     site = place(arguments).site
     database = _database(site)
     while True:
+        alive = app.controller_answers(site)
         here, units = records.site(database), records.units(database)
         settled = records.settled(here, units)
-        if not arguments.wait or settled or here.problem:
+        if not arguments.wait or settled or here.problem or not alive:
             break
         time.sleep(_POLL)
-    alive = app.controller_answers(site)
     if arguments.json:
         output.say_json(shown.status_as_json(database))
     else:
@@ -91,32 +93,35 @@ def history(arguments: argparse.Namespace) -> int:
 
 def logs(arguments: argparse.Namespace) -> int:
     """`blumeops logs`: the last lines, and with --follow what comes."""
-    path = app.log_of(place(arguments).site, arguments.service)
-    if not path.exists():
+    site = place(arguments).site
+    if not app.log_of(site, arguments.service).exists():
         raise UserError("BLU708", arguments.service, "has printed nothing yet")
-    for line in _lines(path, arguments.lines, arguments.follow):
+    for line in _lines(lambda: app.log_of(site, arguments.service), arguments.lines, arguments.follow):
         if not arguments.grep or arguments.grep in line:
             output.say(json.dumps({"line": line}, ensure_ascii=False) if arguments.json else line)
     return 0
 
 
-def _lines(path: Path, last: int, follow: bool) -> Iterator[str]:
-    """The last lines of a file, then those that are added; a rotated file is followed by its name."""
-    with path.open(errors="replace") as file:
-        yield from (line.rstrip("\n") for line in file.readlines()[-last:])
-        position, inode = file.tell(), path.stat().st_ino
-    while follow:
-        time.sleep(_POLL)
-        if not path.exists():
-            continue
-        now = path.stat()
-        if now.st_ino != inode or now.st_size < position:
-            position, inode = 0, now.st_ino
-        if now.st_size > position:
-            with path.open(errors="replace") as file:
-                file.seek(position)
-                yield from (line.rstrip("\n") for line in file)
-                position = file.tell()
+def _lines(where: Callable[[], Path], last: int, follow: bool) -> Iterator[str]:
+    """The last lines of a log, then those that are added. `where` is asked again all the time: an update of the
+    service begins another file, and a full one is set aside under another name."""
+    file = where().open(errors="replace")
+    try:
+        yield from (line.rstrip("\n") for line in deque(file, maxlen=last))
+        rest = ""
+        while follow:
+            if text := file.read():
+                *whole, rest = (rest + text).split("\n")
+                yield from whole
+                continue
+            path = where()
+            if path.exists() and not os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                file.close()
+                file = path.open(errors="replace")
+                continue
+            time.sleep(_POLL)
+    finally:
+        file.close()
 
 
 def _database(site: SiteFolder) -> Database:

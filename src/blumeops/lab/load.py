@@ -24,6 +24,8 @@ from blumeops.lab.yaml import shown
 
 MOST_TOLD = 1000
 """Mistakes after which no more services are read: nobody mends so many at once."""
+MOST_LAB_BYTES = 4 * 1024 * 1024
+"""All files of a lab together: whoever pushes more would hold up the gate, in time and memory, for everybody."""
 CATALOGUE = Path(__file__).parent.parent / "catalogue"
 
 
@@ -69,6 +71,7 @@ class _Reader:
         self.findings: list[Finding] = []
         self.documents: dict[str, yaml.Document] = {}
         self.broken: set[str] = set()
+        self.read_bytes = 0
 
     def lab(self) -> Loaded:
         settings = self.settings()
@@ -242,7 +245,13 @@ class _Reader:
             if path.exists() and not path.is_file():
                 return Finding("BLU006", place, file, "is not a plain file")
             with path.open("rb") as opened:
-                return opened.read(yaml.MOST_BYTES + 1)
+                found = opened.read(yaml.MOST_BYTES + 1)
+            if inside is self.folder and len(found) <= yaml.MOST_BYTES:  # a larger one is refused by itself
+                self.read_bytes += len(found)
+            if self.read_bytes > MOST_LAB_BYTES:
+                hint = "describe less: this is more than 25,000 services need"
+                return Finding("BLU002", place, file, f"makes the lab larger than {MOST_LAB_BYTES // 2**20} MiB", hint)
+            return found
         except OSError as error:
             return Finding("BLU006", place, file, f"cannot be read: {error.strerror or error}")
         except RuntimeError:  # Path.resolve, for a link that leads to itself

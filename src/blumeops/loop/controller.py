@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from blumeops.base.errors import BlumeError
-from blumeops.base.findings import errors
+from blumeops.base.findings import errors, in_order
 from blumeops.forge.repository import Repository
+from blumeops.loop.admission import hindrances, rotated
 from blumeops.loop.revision import Revision, read_revision
-from blumeops.loop.sync import Say, Site, Synced, look, needs_healing, plan_for, sync
+from blumeops.loop.sync import Say, Site, Synced, look, needs_healing, no_secrets, plan_for, sync
 from blumeops.loop.vault import reader
 from blumeops.plan.compare import Plan
 from blumeops.status import records
 
+DAMAGED = "BLU910"
+"""The status database cannot be used: this process ends, and its successor sets the file aside and begins anew."""
 LOOK_EVERY = 10.0
 """Seconds between two looks at everything: drift is promised to be seen within 30."""
 
@@ -110,13 +113,20 @@ class Controller:
     ) -> Generator[str, None, bool]:
         """The push gate: findings and, when none refuses it, the plan. Runs in the gate's thread."""
         revision = read_revision(repository, self.site.work, new, env)
-        for finding in revision.findings:
+        engine = self.site.engine(no_secrets)
+        found = hindrances(revision, self.site.lab, self.site.key, engine.applied())
+        for finding in in_order([*revision.findings, *found]):
             yield str(finding)
-        if revision.checked is None:
-            count = len(errors(revision.findings))
+        if revision.checked is None or errors(found):
+            count = len(errors({*revision.findings, *found}))
             yield f"refused: {count} {'error' if count == 1 else 'errors'}; what runs is untouched"
             return False
-        yield from plan_lines(plan_for(self.site.engine(_no_secrets), revision))
+        fresh = rotated(self.applied, revision, self.site.key) if self.applied else {}
+        yield from plan_lines(plan_for(engine, revision), fresh)
+        if self.applied and self.applied.checked:
+            before, after = self.applied.checked.lab.settings.here, revision.checked.lab.settings.here
+            if before.forge != after.forge:
+                yield f"note: the forge moves to port {after.forge} at the next `blumeops up`"
         self._examined = revision
         return True
 
@@ -137,7 +147,7 @@ class Controller:
             self._wake.clear()
             if stop.is_set():
                 return
-            if await asyncio.to_thread(self.site.engine(_no_secrets).manager.ensure_running):
+            if await asyncio.to_thread(self.site.engine(no_secrets).manager.ensure_running):
                 # The process manager was killed, and with its successor came a successor of this process.
                 log.warning("the process manager was gone; it is back, and this controller makes way for its own")
                 stop.set()
@@ -158,8 +168,11 @@ class Controller:
             log.info("%s", line)
             asyncio.run_coroutine_threadsafe(job.tell(line), loop)
 
+        damage = None
         try:
             result = await asyncio.to_thread(self._sync_in_thread, job, say)
+        except BlumeError as error:
+            damage, result = error, Synced(job.revision, False, (str(error),))
         except Exception as error:
             log.exception("the sync of %s failed", job.revision)
             result = Synced(job.revision, False, (f"BLU799 sync: a bug: {type(error).__name__}; see the log",))
@@ -168,6 +181,8 @@ class Controller:
             job.result = result
             job.changed.notify_all()
         self._current = None
+        if damage:
+            raise damage
 
     def _sync_in_thread(self, job: Job, say: Say) -> Synced:
         # What is on main counts: generated secrets, or a push during the sync before, may have moved it.
@@ -182,7 +197,7 @@ class Controller:
         """See how everything is; what was changed by hand or stopped is put back."""
         try:
             engine = self.site.engine(reader(applied, self.site.key))
-            ill = needs_healing(applied, look(self.site, engine, applied))
+            ill = needs_healing(engine, applied, look(self.site, engine, applied))
             for unit in ill:
                 log.warning("%s is not as described: putting it back", unit)
                 engine.apply(applied.units[unit], lambda line: log.info("%s", line))
@@ -190,13 +205,17 @@ class Controller:
                 look(self.site, engine, applied)
         except BlumeError as error:
             log.warning("%s", error)
+            if error.code == DAMAGED:
+                raise
 
 
-def plan_lines(plan: Plan) -> list[str]:
-    """A plan in a person's words, a line an effect."""
-    if not plan.changes:
+def plan_lines(plan: Plan, fresh: Mapping[str, Sequence[str]]) -> list[str]:
+    """A plan in a person's words, a line an effect. `fresh`: by unit, the secrets that have a new value."""
+    count = len({change.unit for change in plan.changes} | fresh.keys())
+    if not count:
         return ["plan: nothing that runs changes"]
-    lines = [f"plan: {len(plan.changes)} {'unit changes' if len(plan.changes) == 1 else 'units change'}"]
+    lines = [f"plan: {count} {'unit changes' if count == 1 else 'units change'}"]
+    lines += [f"  {unit}: restart: a new value of {each}" for unit, found in fresh.items() for each in found]
     for change in plan.changes:
         lines += [f"  {change.unit}: {change.action}: {effect}" for effect in change.effects]
     return lines
@@ -209,7 +228,3 @@ def _summary(wanted: str, result: Synced, seconds: float) -> list[str]:
     if result.revision != wanted:
         lines.append(f"main is now {result.revision[:8]}, with the secrets that were generated: git pull")
     return lines
-
-
-def _no_secrets(reference: str) -> str:
-    raise AssertionError(f"a plan needs no secret, not even {reference}")

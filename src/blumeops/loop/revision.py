@@ -42,7 +42,11 @@ def read_revision(repository: Repository, work: Path, name: str, env: Mapping[st
             finding = Finding(error.code, place, error.subject.replace(str(folder / "lab"), "lab"), error.message)
             return Revision(name, (finding,), None, {}, None)
         file = folder / "lab" / sops.NAME
-        secrets = file.read_bytes() if file.is_file() and not file.is_symlink() else None
+        if file.is_symlink() or (file.exists() and not file.is_file()):
+            message = "must be a file: the lab's secrets are written into it"
+            wrong = Finding("BLU504", Place(sops.NAME, 1, 1), sops.NAME, message, "remove the link")
+            return Revision(name, (*checked.findings, wrong), None, {}, None)
+        secrets = file.read_bytes() if file.is_file() else None
         units = local.units(local.render(checked.passed)) if checked.passed else {}
         return Revision(name, checked.findings, checked.passed, units, secrets)
 

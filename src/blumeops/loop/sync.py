@@ -7,15 +7,17 @@ stands in the history: the intent before the act, the outcome after it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from blumeops.base.errors import BlumeError
-from blumeops.engines.local.engine import LocalEngine, Observed, Outcome, digest_of
+from blumeops.base.findings import Finding, errors
+from blumeops.engines.local.engine import LocalEngine, Observed, Outcome
 from blumeops.forge.repository import Repository
+from blumeops.loop.admission import hindrances
 from blumeops.loop.revision import Revision, read_revision
 from blumeops.loop.vault import reader, with_generated
 from blumeops.plan.compare import Plan, compare, start_order
@@ -33,6 +35,7 @@ _REFUSED_BEFORE = "was refused in this very form before; `blumeops sync` tries i
 class Site:
     """What a sync works on."""
 
+    lab: str
     repository: Repository
     work: Path
     database: Database
@@ -68,38 +71,60 @@ def sync(
     serves in its place is not interrupted by a push that has nothing to do with it.
 
     Returns how it ended, and the revision whose units are the wanted ones now: None when it was refused whole.
-    Never raises BlumeError: that is told, and recorded.
+    Raises EngineError `BLU910` when the status database is damaged; every other error is told, and recorded.
     """
     applied = None
-    record = replace(records.site(site.database), name="here", wanted_revision=wanted)
-    records.put_site(site.database, record)
     try:
-        revision = known or read_revision(site.repository, site.work, wanted)
-        if revision.checked is None:
-            return _refused(site, revision), None
-        revision = with_generated(site.repository, site.work, revision, site.key, say)
-        record = replace(record, wanted_revision=revision.name)
+        record = replace(records.site(site.database), name="here", wanted_revision=wanted)
         records.put_site(site.database, record)
-        applied = revision
-        synced = _apply(site, revision, say, retry)
-    except BlumeError as error:
+        try:
+            revision = _admitted(site, known or read_revision(site.repository, site.work, wanted))
+            revision = _admitted(site, with_generated(site.repository, site.work, revision, site.key, say))
+            record = replace(record, wanted_revision=revision.name)
+            records.put_site(site.database, record)
+            applied = revision
+            synced = _apply(site, revision, say, retry)
+        except NotAdmitted as refusal:
+            synced = _refused(site, wanted, refusal.findings)
+        except BlumeError as error:
+            synced = Synced(wanted, False, (str(error),))
+        problem = "" if synced.ok else synced.lines[0]
+        record = replace(record, problem=problem, revision=synced.revision if synced.ok else record.revision)
+        records.put_site(site.database, record)
+    except BlumeError as error:  # the status itself cannot be written: a full disk
+        if error.code == "BLU910":  # it is damaged
+            raise
         synced = Synced(wanted, False, (str(error),))
-    problem = "" if synced.ok else synced.lines[0]
-    record = replace(record, problem=problem, revision=synced.revision if synced.ok else record.revision)
-    records.put_site(site.database, record)
     return synced, applied
 
 
-def _refused(site: Site, revision: Revision) -> Synced:
-    lines = tuple(str(finding) for finding in revision.findings)
+class NotAdmitted(Exception):
+    """This site cannot take the revision: the findings say why."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__(f"{len(findings)} findings")
+        self.findings = findings
+
+
+def _admitted(site: Site, revision: Revision) -> Revision:
+    """The revision, when nothing stands in its way. Raises NotAdmitted: what is not whole is never applied."""
+    found = errors(hindrances(revision, site.lab, site.key, site.engine(no_secrets).applied()))
+    if found or revision.checked is None:
+        raise NotAdmitted(found)
+    return revision
+
+
+def no_secrets(reference: str) -> str:
+    """For an engine that is only asked what runs."""
+    raise AssertionError(f"nothing here needs a secret, not even {reference}")
+
+
+def _refused(site: Site, revision: str, findings: Sequence[Finding]) -> Synced:
+    lines = tuple(str(finding) for finding in findings)
     now = site.clock()
-    run = records.begin(site.database, revision.name, now)
+    run = records.begin(site.database, revision, now)
     records.end(site.database, run, "refused", "\n".join(lines), now)
-    record = records.site(site.database)
-    records.put_site(
-        site.database, replace(record, problem=f"{revision.name[:8]} does not pass the checks: {lines[0]}")
-    )
-    return Synced(revision.name, False, lines)
+    return Synced(revision, False, lines)
 
 
 def _apply(site: Site, revision: Revision, say: Say, retry: bool) -> Synced:
@@ -108,10 +133,12 @@ def _apply(site: Site, revision: Revision, say: Say, retry: bool) -> Synced:
     changes = [f"{change.unit}: {change.action}: {effect}" for change in plan.changes for effect in change.effects]
     run = records.begin(site.database, revision.name, site.clock(), changes)
     refused = {} if retry else {name: each for name, each in engine.observe().items() if each.refused}
-    for change in plan.changes:  # before the rest: what is gone gives its ports and names to what comes
-        if change.action == "remove":
-            _step(site, run, change.unit, partial(_remove, engine, change.unit), say)
-            records.forget(site.database, change.unit)
+    # Before the rest, so that what is gone gives its ports and names to what comes. Not only what serves: a unit
+    # that never got healthy, and what a killed controller had begun, are in the engine's inventory too.
+    leaving = [change.unit for change in plan.changes if change.action == "remove"]
+    leaving += sorted(engine.known() - revision.units.keys() - set(leaving))
+    for name in leaving:
+        _step(site, run, name, partial(_remove, engine, name), say)
     outcomes = _apply_units(site, engine, revision.units, refused, run, say)
     seen = look(site, engine, revision)
     # A program that this machine cannot have is a state, not a failure: the rest of the lab is up.
@@ -139,7 +166,7 @@ def _apply_units(
                 if all(need in outcomes or need not in units for need in units[name].needs):
                     left.remove(name)
                     before = refused.get(name)
-                    if before and before.refused == digest_of(units[name]):
+                    if before and engine.refuses(units[name]):
                         outcomes[name] = _as_before(name, before, say)
                         continue
                     running[pool.submit(_apply_unit, site, engine, units[name], run, say)] = name
@@ -190,18 +217,20 @@ def look(site: Site, engine: LocalEngine, revision: Revision) -> dict[str, Obser
         for name, unit in revision.units.items()
         if (each := seen.get(name)) is not None
     ]  # fmt: skip
+    for gone in {unit.id for unit in records.units(site.database)} - revision.units.keys():
+        records.forget(site.database, gone)
     records.put_units(site.database, units)
     return seen
 
 
-def needs_healing(revision: Revision, seen: Mapping[str, Observed]) -> list[str]:
+def needs_healing(engine: LocalEngine, revision: Revision, seen: Mapping[str, Observed]) -> list[str]:
     """Units whose files were changed by hand, or that do not run though they should."""
     return [
         name
         for name, unit in revision.units.items()
         if (each := seen.get(name)) is not None
-        and (each.drift or each.state in ("stopped", "waiting"))
-        and each.refused != digest_of(unit)
+        and (each.drift or each.state in ("stopped", "waiting") or (each.state == "failed" and not each.instance))
+        and not engine.refuses(unit)
     ]
 
 

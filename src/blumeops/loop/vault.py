@@ -7,6 +7,7 @@ from pathlib import Path
 
 from blumeops.base.errors import UserError
 from blumeops.forge.repository import Repository
+from blumeops.loop.admission import missing_secrets
 from blumeops.loop.revision import Revision, read_revision
 from blumeops.secrets import sops
 from blumeops.secrets.age import Key
@@ -22,21 +23,12 @@ def with_generated(
 
     Raises EngineError `BLU602` when main has moved meanwhile, and what `sops` raises for a file that it cannot open.
     """
-    if revision.checked is None:
-        return revision
-    store = SopsStore(revision.secrets, key.path)
-    lengths = {
-        Reference.parse(use.reference): use.length
-        for facts in revision.checked.facts.services.values()
-        if not revision.units[facts.name].provided and not revision.units[facts.name].unavailable
-        for use in facts.secrets
-    }
-    missing = sorted(lengths.keys() - store.read(lengths).keys())
+    missing = missing_secrets(revision, key)
     if not missing:
         return revision
     say(f"generating {len(missing)} secrets into {sops.NAME}")
-    changed = sops.updated(revision.secrets, {each: generate(lengths[each]) for each in missing}, key)
-    names = "\n".join(str(each) for each in missing)
+    changed = sops.updated(revision.secrets, {each: generate(length) for each, length in missing.items()}, key)
+    names = "\n".join(str(each) for each in sorted(missing))
     message = f"Generate {len(missing)} secrets\n\n{names}\n"
     new = repository.commit_files({sops.NAME: changed}, message, revision.name)
     return read_revision(repository, work, new)

@@ -6,6 +6,7 @@ import base64
 from pathlib import Path
 
 from blumeops.engines.local.engine import LocalEngine
+from blumeops.engines.local.instance import GRANTS
 from tests.engines.local import units
 from tests.engines.local.conftest import CANARY, apply, get, processes_below, secret
 
@@ -30,4 +31,4 @@ def test_caddy_postgresql_and_miniflux_serve(engine: LocalEngine, state: Path) -
     for file in state.rglob("*"):
         if file.is_file() and CANARY.encode() in file.read_bytes():
             assert file.stat().st_mode & 0o077 == 0
-            assert file.parent.name in ("programs", "secrets"), file
+            assert file.parent.name in ("programs", "secrets") or file.name == GRANTS, file

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -18,10 +19,11 @@ from typing import Literal
 from blumeops.base.errors import BlumeError, EngineError, Unavailable
 from blumeops.engines.local import addresses, health, helpers, instance, ports
 from blumeops.engines.local.folders import Folders, check_reachable
-from blumeops.engines.local.manager import Process, ProcessManager
+from blumeops.engines.local.manager import Process, ProcessManager, ProcessSpec
 from blumeops.engines.local.programs import Program, Programs
 from blumeops.engines.local.programs.found import copied
-from blumeops.engines.local.record import SLOTS, Instance, Record, Records, Refusal, digest_of, process_name
+from blumeops.engines.local.record import SLOTS, Failure, Instance, Record, Records, Refusal, digest_of, process_name
+from blumeops.engines.local.refusals import inputs_of
 from blumeops.engines.local.resolve import Resolved, Resolver, Secrets, shares_of
 from blumeops.render.local_unit import LocalUnit
 
@@ -85,23 +87,26 @@ class Site:
 
     def failed(self, unit: LocalUnit, error: BlumeError) -> Outcome:
         """The outcome of an error, without secrets in it; remembered. That a program cannot be had here is no failure
-        where none runs yet."""
+        where none runs yet. Only that is held against the form: a port that is taken or a disk that is full today may
+        be free tomorrow."""
         action = "failed"
         message = self.secrets.mask(error.message)
         error = type(error)(error.code, error.subject, message, error.hint, error.place)
         try:
             record = self.records.read(unit.unit) or Record(wanted=unit)
-            if error.code == "BLU701" and record.serving is None:
-                action = "unavailable"
-            self.records.write(
-                record.with_(
-                    wanted=unit,
-                    refused=Refusal(digest=digest_of(unit), reason=message, at=time.time(), code=error.code),
-                )
-            )
+            failed = Failure(reason=message, at=time.time(), code=error.code)
+            known = record.refused if record.refused and record.refused.digest == digest_of(unit) else None
+            if error.code == "BLU701":
+                action = "failed" if record.serving else "unavailable"
+                known = self.refusal(unit, failed)
+            self.records.write(record.with_(wanted=unit, refused=known, failed=failed))
         except BlumeError:
             pass  # the disk is full, perhaps: the first error is the one to tell
         return Outcome(unit.unit, action, message, error)
+
+    def refusal(self, unit: LocalUnit, why: Failure) -> Refusal:
+        """This form, with what it is given now, is not to be tried again."""
+        return Refusal(**why.model_dump(), digest=digest_of(unit), inputs=inputs_of(self, unit))
 
 
 class Change:
@@ -110,11 +115,13 @@ class Change:
     def __init__(self, site: Site, unit: LocalUnit, say: Callable[[str], None]) -> None:
         self.site, self.unit, self.say = site, unit, say
         self.record = site.records.read(unit.unit) or Record(wanted=unit)
+        self.granted = self.record.pending is not None
+        """Whether providers may have been told what the form that serves does not know."""
 
     def make(self) -> Outcome:
         """Do what is to be done."""
         self._settle()
-        self._keep(wanted=self.unit, waits_for="")
+        self._keep(wanted=self.unit, waits_for="", failed=None)
         missing = self._missing_need()
         if missing:
             self._keep(waits_for=missing)
@@ -163,7 +170,6 @@ class Change:
                 self._drop(slot)
         if serving:
             self._switch(serving)
-        self._keep(pending=None)
 
     def _missing_need(self) -> str:
         for need in self.unit.needs:
@@ -201,22 +207,24 @@ class Change:
     def _stay(self, serving: Instance) -> Outcome:
         """The instance is as wanted; it must run and be healthy."""
         action = "unchanged"
+        if serving.unit != self.unit or self.granted:
+            self._grant(serving.slot)
         if serving.unit != self.unit:
-            self._grants()
             serving = serving.model_copy(update={"unit": self.unit})
             self._keep(serving=serving)
             action = "recorded"
         mark = health.size_of(self._log(serving))
         if self.site.process(serving.process).state == "stopped":
-            self._grants()
+            self._grant(serving.slot)
             self.say(f"{self.unit.unit}: starting")
             self.site.manager.start(serving.process)
             action = "started"
         why = self._wait(serving)
         if why:
-            return self._refused(f"{why}{self._last(serving, mark)}", "failed")
+            why = f"{why}{self._last(serving, mark)}"
+            return self._refused(why, "failed", EngineError("BLU700", self.unit.unit, why))
         self._switch(serving)
-        self._keep(refused=None)
+        self._done()
         return Outcome(self.unit.unit, action)
 
     def _reload(self, serving: Instance, wanted: Resolved) -> Outcome:
@@ -224,56 +232,66 @@ class Change:
         folders, folder = self.site.folders, self._folder(serving.slot) / "config"
         resolver = self.site.resolver(self.unit, serving.slot, serving.ports)
         before = instance.read_files(folder)
-        self._grants()
         self._keep(reloading=True)
         mark = health.size_of(self._log(serving))
-        instance.write_files(folders, folder, wanted.files)
-        self.say(f"{self.unit.unit}: reloading")
+        other: BlumeError | None = None
         try:
+            granted = self._granted()
+            instance.write_files(folders, folder, wanted.files)
+            self.say(f"{self.unit.unit}: reloading")
             helpers.reload(self.unit, resolver, wanted.spec.env)
             why = self._wait(serving)
+            if not why:
+                instance.keep_grants(self._folder(serving.slot), granted)
         except BlumeError as error:
-            why = error.message
+            why, other = error.message, None if error.code in ("BLU712", "BLU902") else error
         if not why:
             stamps = instance.stamps(wanted.files, instance.stamp_key(folders.state))
             new = serving.model_copy(update={"unit": self.unit, "written": stamps})
-            self._keep(serving=new, reloading=False, refused=None)
+            self._done(serving=new)
             self._switch(new)
             return Outcome(self.unit.unit, "reloaded")
-        why += self._last(serving, mark)
+        why += self._last(serving, mark) + self._grant_again(serving)
         instance.write_files(folders, folder, before)
         try:
             helpers.reload(serving.unit, resolver, wanted.spec.env)
         except BlumeError as error:
             why += f"; and the old files: {error.message}"
         self._keep(reloading=False)
-        return self._refused(why, "rolled back")
+        return self._refused(why, "rolled back", other)
 
     def _move(self, program: Program, action: Action) -> Outcome:
         """Start the wanted form in the other slot; then end the old one, or go back to it."""
         old = self.record.serving
         beside = old is not None and self.unit.update == "replace" and not self._fixed(old)
-        new, mark = self._prepare(program, old, beside)
-        if old and not beside:
-            self.say(f"{self.unit.unit}: stopping the old one")
-            self.site.manager.stop(old.process)
-        self.say(f"{self.unit.unit}: starting {program.version or self.unit.version}")
         try:
+            new, mark = self._prepare(program, old, beside)
+        except BlumeError:
+            with suppress(BlumeError):
+                if not self._grant_again(old):
+                    self._keep(pending=None)
+            raise
+        other: BlumeError | None = None
+        try:
+            if old and not beside:
+                self.say(f"{self.unit.unit}: stopping the old one")
+                self.site.manager.stop(old.process)
+            self.say(f"{self.unit.unit}: starting {program.version or self.unit.version}")
             self.site.manager.start(new.process)
             why = self._wait(new)
             if not why:
                 self._switch(new)
         except BlumeError as error:
-            why = error.message
+            why, other = error.message, error
         if why:
-            return self._back(new, old, f"{why}{self._last(new, mark)}")
+            return self._back(new, old, f"{why}{self._last(new, mark)}", other)
         self._keep(serving=new, reloading=False, refused=None)
         if old:
             if beside:
                 self.say(f"{self.unit.unit}: draining the old one")
                 threading.Event().wait(self.site.drain)
             self._drop(old.slot)
-        self._keep(pending=None)
+        self._done()
         return Outcome(self.unit.unit, action)
 
     # parts of a move
@@ -291,7 +309,7 @@ class Change:
         self._keep(pending=new)
         instance.write(site.folders, self._folder(slot), resolved)
         self.record = helpers.initialise(unit, resolver, resolved.spec.env, site.records, self.record)
-        self._grants()
+        self._grant(slot)
         site.manager.define(resolved.spec)
         return new, health.size_of(resolved.spec.log)
 
@@ -305,7 +323,7 @@ class Change:
             held = set(old.ports.values()) if old else set()
             numbers: dict[str, int] = {}
             for name, port in unit.ports.items():
-                ports.require_free(unit.unit, name, port, ours)
+                ports.require_free(unit.unit, name, port, ours, site.folders.runs_as)
                 if port.fixed is not None:
                     numbers[name] = port.fixed
                     continue
@@ -331,12 +349,13 @@ class Change:
         """Whether old and new would want the same port."""
         return any(port.fixed in old.ports.values() for port in self.unit.ports.values() if port.fixed is not None)
 
-    def _back(self, new: Instance, old: Instance | None, why: str) -> Outcome:
+    def _back(self, new: Instance, old: Instance | None, why: str, other: BlumeError | None) -> Outcome:
         """The new one failed: away with it, and the old one serves on exactly as it was."""
         self._drop(new.slot)
         if old is None:
             self._keep(pending=None)
-            return self._refused(why, "failed")
+            return self._refused(why, "failed", other)
+        why += self._grant_again(old)
         if self.site.process(old.process).state == "stopped":
             self.say(f"{self.unit.unit}: bringing back {old.unit.version}")
             self.site.manager.start(old.process)
@@ -345,17 +364,42 @@ class Change:
                 why += f"; and the old one: {again}"
         self._switch(old)
         self._keep(pending=None)
-        return self._refused(why, "rolled back")
+        return self._refused(why, "rolled back", other)
 
-    def _grants(self) -> None:
+    def _grant(self, slot: str) -> None:
+        """Let the providers make what the wanted form needs; what they were told is kept with its instance."""
+        instance.keep_grants(self._folder(slot), self._granted())
+
+    def _granted(self) -> list[helpers.Granted]:
+        done = []
         for wish in self.unit.grants:
-            record = self.site.records.read(wish.provider)
-            provider = record.serving if record else None
-            spec = self.site.manager.defined(provider.process) if provider else None
-            if provider is None or spec is None:
-                raise Unavailable("BLU709", wish.provider, f"does not run, and {self.unit.unit} needs its grant")
+            provider, spec = self._provider(wish.provider)
             resolver = self.site.resolver(provider.unit, provider.slot, provider.ports)
-            helpers.grant(self.unit, wish, resolver, spec)
+            told = helpers.resolved(wish, resolver)
+            self.granted = True
+            helpers.grant(self.site.folders, self.unit.unit, told, spec)
+            done.append(told)
+        return done
+
+    def _grant_again(self, old: Instance | None) -> str:
+        """The providers shall know the old form's passwords again; empty, or what went wrong."""
+        if old is None or not self.granted:
+            return ""
+        try:
+            for told in instance.kept_grants(self._folder(old.slot)):
+                helpers.grant(self.site.folders, self.unit.unit, told, self._provider(told.provider)[1])
+        except BlumeError as error:
+            return f"; and what its providers were told: {error.message}"
+        self.granted = False
+        return ""
+
+    def _provider(self, name: str) -> tuple[Instance, ProcessSpec]:
+        record = self.site.records.read(name)
+        provider = record.serving if record else None
+        spec = self.site.manager.defined(provider.process) if provider else None
+        if provider is None or spec is None:
+            raise Unavailable("BLU709", name, f"does not run, and {self.unit.unit} needs its grant")
+        return provider, spec
 
     def _wait(self, at: Instance) -> str:
         probe = self.site.probe(at)
@@ -374,10 +418,16 @@ class Change:
             self.site.manager.remove(name)
         instance.remove(self._folder(slot))
 
-    def _refused(self, why: str, action: Action) -> Outcome:
-        why = self.site.secrets.mask(why)
-        self._keep(refused=Refusal(digest=digest_of(self.unit), reason=why, at=time.time()))
-        return Outcome(self.unit.unit, action, why, EngineError("BLU700", self.unit.unit, why))
+    def _done(self, **changes: object) -> None:
+        self._keep(pending=None, reloading=False, refused=None, failed=None, **changes)
+
+    def _refused(self, why: str, action: Action, other: BlumeError | None = None) -> Outcome:
+        """The new form did not get healthy; `other`: something else went wrong, which is not the form's fault."""
+        why, code = self.site.secrets.mask(why), other.code if other else "BLU700"
+        failed = Failure(reason=why, at=time.time(), code=code)
+        self._keep(refused=None if other else self.site.refusal(self.unit, failed), failed=failed)
+        error = type(other)(code, other.subject, why, other.hint) if other else EngineError(code, self.unit.unit, why)
+        return Outcome(self.unit.unit, action, why, error)
 
     def _keep(self, **changes: object) -> None:
         new = self.record.with_(**changes)
@@ -385,7 +435,7 @@ class Change:
             self.record = self.site.records.write(new)
 
     def _last(self, at: Instance, since: int) -> str:
-        lines = health.last_lines(self._log(at), since)
+        lines = health.last_lines(self._log(at), since, mask=self.site.secrets.mask)
         return f"; its log: {lines}" if lines else ""
 
     def _log(self, at: Instance) -> Path:

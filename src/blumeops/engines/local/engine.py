@@ -9,18 +9,20 @@ served goes on serving when the new form does not get healthy; state folders are
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from blumeops.base.errors import BlumeError, EngineError
-from blumeops.engines.local import addresses, instance
+from blumeops.engines.local import addresses, helpers, instance, leftovers
 from blumeops.engines.local.change import Change, Outcome, Site
 from blumeops.engines.local.folders import Folders, service_account
 from blumeops.engines.local.manager import ProcessManager
 from blumeops.engines.local.observe import Observed, observe
 from blumeops.engines.local.programs import Programs
 from blumeops.engines.local.record import SLOTS, Record, Records, digest_of, process_name
+from blumeops.engines.local.refusals import still_refused
 from blumeops.engines.local.resolve import Secrets
-from blumeops.engines.local.supervisor import Supervisor
+from blumeops.engines.local.supervisor import Supervisor, must_be_nameable
 from blumeops.render.local_unit import LocalUnit
 
 __all__ = ["LocalEngine", "Observed", "Outcome", "digest_of", "local_engine"]
@@ -45,6 +47,7 @@ class LocalEngine:
             self.folders.prepare()
             self.folders.shared(self.folders.unit(unit.unit))
             with self._site.records.locked(unit.unit):
+                self._site.records.mend(unit.unit)
                 if unit.provided or unit.unavailable or unit.kind == "job":
                     return self._note(unit)
                 self.manager.ensure_running()
@@ -61,6 +64,16 @@ class LocalEngine:
         records = self._site.records.all()
         return {name: form for name, record in records.items() if (form := serving_form(record))}
 
+    def known(self) -> set[str]:
+        """Every unit of which there is something to take away by `remove`, whether it serves, ever did, or not."""
+        return self._site.records.known()
+
+    def refuses(self, unit: LocalUnit) -> bool:
+        """Whether this very form was refused, with the very secrets and addresses that it would be given now:
+        another `apply` would only interrupt what serves. Never raises BlumeError."""
+        record = self._site.records.all().get(unit.unit)
+        return record is not None and still_refused(self._site, unit, record.refused)
+
     def log(self, unit: str) -> Path:
         """The log of the instance that serves, or was tried last."""
         record = self._site.records.read(unit)
@@ -76,9 +89,10 @@ class LocalEngine:
                 self.manager.stop(name)
 
     def stop_all(self, order: Iterable[str]) -> None:
-        """Stop these units one after another, then all that is left and the manager."""
+        """Stop these units one after another, then all that is left and the manager, whatever is wrong with them."""
         for unit in order:
-            self.stop(unit)
+            with suppress(BlumeError):
+                self.stop(unit)
         self.manager.shutdown()
         self.folders.clear_short()
 
@@ -89,6 +103,7 @@ class LocalEngine:
             self._site.records.forget(unit)
 
     def _end(self, unit: str) -> None:
+        leftovers.end_marked(helpers.mark(self.folders, unit))
         for slot in SLOTS:
             self.manager.remove(process_name(unit, slot))
             instance.remove(self.folders.instance(unit, slot))
@@ -117,6 +132,7 @@ def local_engine(
 ) -> LocalEngine:
     """The engine for one state folder, with supervisor as its manager. `secrets` gives the value behind an
     `op://` reference; `shares`: folders of this machine that stand in for shares of the lab."""
+    must_be_nameable(state.absolute())
     folders = Folders(state.absolute(), service_account(), shares or {})
     folders.prepare()
     return LocalEngine(folders, Supervisor(folders.state / "manager", folders.short()), secrets, programs, drain)

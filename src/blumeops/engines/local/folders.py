@@ -10,16 +10,20 @@
 
 Services of root run as an unprivileged user of the machine (PostgreSQL insists), so that user must be able to
 walk down to these folders: they are 0711 then, and private ones belong to that user. Otherwise all is 0700.
+Root writes nothing below a folder that belongs to the services' user, since that user could put a link in the
+way: an instance's `config` and `secrets` are root's, only the files in them are the services'.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import pwd
 import shutil
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,7 +63,7 @@ class Folders:
         """Make what all share. Raises Unavailable `BLU706` when services could not get there."""
         for path in (self.state, self.state / "units", self.state / "data", self.state / "logs", self.upstreams):
             self.shared(path)
-        _folder(self.targets, 0o700 if self.account.user is None else 0o755, os.geteuid(), None)
+        self.for_service(self.targets)
         if self.account.user is not None:
             check_reachable(self.state, self.account, "choose another folder with --state, such as /var/lib/blumeops")
 
@@ -119,32 +123,65 @@ class Folders:
 
     def shared(self, path: Path) -> Path:
         """A folder of ours that services may walk through. Raises EngineError `BLU705` if another owns it."""
-        return _folder(path, 0o700 if self.account.user is None else 0o711, os.geteuid(), None)
+        return _folder(path, 0o700 if self.account.user is None else 0o711, os.geteuid(), Account())
 
     def of_service(self, path: Path) -> Path:
         """A folder of the services' user alone."""
-        return _folder(path, 0o700, os.geteuid(), self.account)
+        return _folder(path, 0o700, os.geteuid(), self.account, self.account.user)
 
-    def give(self, path: Path) -> None:
-        """Let the services' user own this file."""
-        if self.account.user is not None and self.account.group is not None:
-            os.chown(path, self.account.user, self.account.group)
+    @property
+    def runs_as(self) -> str:
+        """The name of the services' user; empty where it is ours."""
+        return pwd.getpwuid(self.account.user).pw_name if self.account.user is not None else ""
+
+    def for_service(self, path: Path) -> Path:
+        """A folder of ours whose files services may list and read, but not replace."""
+        account = self.account
+        return _folder(path, 0o700 if account.user is None else 0o750, os.geteuid(), account, os.geteuid())
+
+    @property
+    def owner(self) -> tuple[int, int] | None:
+        """The services' user and group, where they are not ours."""
+        user, group = self.account.user, self.account.group
+        return None if user is None or group is None else (user, group)
 
 
-def _folder(path: Path, mode: int, owner: int, give: Account | None) -> Path:
+def _folder(path: Path, mode: int, us: int, group_of: Account, owner: int | None = None) -> Path:
+    """Make it, ours or `owner`'s and in the group of `group_of`. What is changed is what was looked at: all goes by
+    one descriptor, and no link is followed."""
+    owner = us if owner is None else owner
+    refused = EngineError("BLU705", str(path), "is not a folder of ours", "remove it, or choose another --state")
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        found = path.lstat()
-        allowed = {owner, give.user if give else owner}
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in allowed:
-            raise EngineError("BLU705", str(path), "is not a folder of ours", "remove it, or choose another --state")
-        if give and give.user is not None and give.group is not None and found.st_uid != give.user:
-            os.chown(path, give.user, give.group)
+        _make(path, 0o755 if us == 0 else 0o700)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.EEXIST, errno.EACCES) and path.exists():
+            raise refused from error
+        raise cannot_write(path, error) from error
+    try:
+        found = os.fstat(descriptor)
+        if found.st_uid not in {us, us if group_of.user is None else group_of.user}:
+            raise refused
+        group = found.st_gid if group_of.group is None else group_of.group
+        if (found.st_uid, found.st_gid) != (owner, group):
+            os.fchown(descriptor, owner, group)
         if stat.S_IMODE(found.st_mode) != mode:
-            path.chmod(mode)
+            os.fchmod(descriptor, mode)
     except OSError as error:
         raise cannot_write(path, error) from error
+    finally:
+        os.close(descriptor)
     return path
+
+
+def _make(path: Path, mode: int) -> None:
+    """Make the folder, and its parents with exactly this mode whatever the umask is."""
+    missing = [each for each in (path, *path.parents) if not os.path.lexists(each)]
+    for each in reversed(missing):
+        with suppress(FileExistsError):
+            each.mkdir(mode=0o700)
+            if each != path:
+                each.chmod(mode)
 
 
 def check_reachable(path: Path, account: Account, hint: str) -> None:

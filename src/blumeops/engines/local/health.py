@@ -22,6 +22,9 @@ from blumeops.render.local_unit import Health
 SETTLED = 0.5
 """Seconds that a program without a health check must have lived."""
 
+TAIL = 65536
+"""Bytes of a log in which its last lines are looked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -88,13 +91,19 @@ def wait(probe: Probe, process: Callable[[], Process], within: float) -> str:
         pause = min(pause * 1.3, 0.2)
 
 
-def last_lines(log: Path, since: int = 0, count: int = 3) -> str:
-    """The last lines of a log, of those after `since` bytes (the log may have been rotated meanwhile)."""
+def last_lines(log: Path, since: int = 0, count: int = 3, mask: Callable[[str], str] = str) -> str:
+    """The last lines of a log, of those after `since` bytes (the log may have been rotated meanwhile).
+
+    `mask` takes the secrets out before anything is cut, so that no part of one is left.
+    """
     try:
         with log.open("rb") as file:
             size = file.seek(0, 2)
-            file.seek(max(since if since <= size else 0, size - 8192))
-            lines = file.read().decode(errors="replace").splitlines()
+            begin = since if since <= size else 0
+            file.seek(max(begin, size - TAIL))
+            if size - TAIL > begin:
+                file.readline()  # its beginning is missing
+            lines = mask(file.read().decode(errors="replace")).splitlines()
     except FileNotFoundError:
         return ""
     return " | ".join(line.strip()[:300] for line in lines[-count:] if line.strip())

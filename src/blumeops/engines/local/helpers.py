@@ -5,12 +5,15 @@ They run as the services' user, in the unit's home, marked, so that one whose co
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
 from blumeops.base.errors import EngineError, Unavailable
-from blumeops.base.processes import run
+from blumeops.base.processes import Completed, run
 from blumeops.engines.local import leftovers
 from blumeops.engines.local.folders import Folders
 from blumeops.engines.local.manager import ProcessSpec
@@ -20,6 +23,18 @@ from blumeops.render.local_unit import Grant, LocalUnit
 
 INIT_SECONDS = 120
 SECONDS = 60
+TELLING = re.compile(r"error|fatal|no space", re.IGNORECASE)
+
+
+class Granted(BaseModel):
+    """A grant with all that it says: what is run, and run again when its unit's new form is taken back."""
+
+    model_config = ConfigDict(frozen=True)
+
+    provider: str
+    words: tuple[str, ...]
+    stdin: str
+    env: dict[str, str]
 
 
 def initialise(unit: LocalUnit, resolver: Resolver, env: Mapping[str, str], records: Records, record: Record) -> Record:
@@ -39,11 +54,16 @@ def initialise(unit: LocalUnit, resolver: Resolver, env: Mapping[str, str], reco
     return records.write(record.with_(init=None))
 
 
-def grant(unit: LocalUnit, wish: Grant, resolver: Resolver, provider: ProcessSpec) -> None:
-    """Let the provider make what this unit needs. `resolver` is the provider's. Raises EngineError `BLU711`."""
-    env = provider.env | {name: resolver.text(text) for name, text in wish.env.items()}
-    words = resolver.words(wish.command)
-    _run(resolver.folders, unit.unit, words, env, wish.stdin, SECONDS, "BLU711", f"{wish.provider}'s grant")
+def resolved(wish: Grant, resolver: Resolver) -> Granted:
+    """The grant with its secrets and addresses. `resolver` is the provider's."""
+    env = {name: resolver.text(text) for name, text in wish.env.items()}
+    return Granted(provider=wish.provider, words=resolver.words(wish.command), stdin=wish.stdin, env=env)
+
+
+def grant(folders: Folders, unit: str, wish: Granted, provider: ProcessSpec) -> None:
+    """Let the provider make what this unit needs. Raises EngineError `BLU711`."""
+    env = provider.env | wish.env
+    _run(folders, unit, wish.words, env, wish.stdin, SECONDS, "BLU711", f"{wish.provider}'s grant")
 
 
 def reload(unit: LocalUnit, resolver: Resolver, env: Mapping[str, str]) -> None:
@@ -69,7 +89,13 @@ def _run(
         cwd=folders.home(unit), seconds=seconds, user=account.user, group=account.group,
     )  # fmt: skip
     if done.code:
-        raise EngineError(code, unit, f"{what} failed: {done.words}")
+        raise EngineError(code, unit, f"{what} failed: {telling(done)}")
+
+
+def telling(done: Completed) -> str:
+    """The line that says why: the first that speaks of an error, else the last. After it, tools tidy up."""
+    lines = (done.stderr + b"\n" + done.stdout).decode(errors="replace").splitlines()
+    return next((line.strip() for line in lines if TELLING.search(line)), done.words)
 
 
 def _empty(folder: Path) -> None:

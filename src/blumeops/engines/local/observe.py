@@ -13,6 +13,7 @@ from blumeops.base.errors import BlumeError
 from blumeops.engines.local import addresses, health, instance
 from blumeops.engines.local.manager import Process
 from blumeops.engines.local.record import Instance, Record, digest_of
+from blumeops.engines.local.refusals import still_refused
 from blumeops.engines.local.resolve import references_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ State = Literal["running", "starting", "stopped", "failed", "waiting", "provided
 @dataclass(frozen=True, slots=True)
 class Observed:
     """One unit. `health`: "healthy", "unhealthy", or "" where nothing runs. `digest`: of the form that serves
-    (empty: none does); `refused`: of the last form that failed. `drift`: files that were changed by hand."""
+    (empty: none does); `refused`: of the wanted form, if it was refused with what it would be given now; `drift`:
+    files that were changed by hand."""
 
     unit: str
     state: State
@@ -58,24 +60,25 @@ def _look(site: Site, record: Record, processes: dict[str, Process]) -> Observed
         return Observed(name, "unavailable", reason=wanted.unavailable, digest=digest_of(wanted))
     if wanted.kind == "job":
         return Observed(name, "scheduled", digest=digest_of(wanted))
-    refused = record.refused.digest if record.refused else ""
-    refusal = site.secrets.mask(record.refused.reason) if record.refused else ""
+    refused = digest_of(wanted) if still_refused(site, wanted, record.refused) else ""
+    failure = record.failed or record.refused
+    refusal = site.secrets.mask(failure.reason) if failure else ""
     at = record.serving
     if at is None:
         if record.waits_for:
             return Observed(name, "waiting", reason=f"waits for {record.waits_for}", refused=refused)
-        if record.pending:
+        if record.pending and site.records.busy(name):  # what a killed or failed change left is not starting
             return Observed(name, "starting", instance=record.pending.process)
-        if record.refused and record.refused.code == "BLU701":
+        if failure and failure.code == "BLU701":
             return Observed(name, "unavailable", reason=refusal, refused=refused)
-        return Observed(name, "failed" if record.refused else "stopped", reason=refusal, refused=refused)
+        return Observed(name, "failed" if failure else "stopped", reason=refusal, refused=refused)
     process = processes.get(at.process, Process("stopped"))
     why = _why_not(site, at) if process.pid else ""
     young = process.state == "starting" and why and at.unit.health
     state: State = (
         "failed" if process.state == "crashed" else "stopped" if not process.pid else "starting" if young else "running"
     )
-    reason = why or (f"an update was refused: {refusal}" if refusal else "")
+    reason = why or (f"an update {'was refused' if record.refused else 'failed'}: {refusal}" if refusal else "")
     if state == "failed":
         reason = _last_words(site, at) or "it ended by itself"
     return Observed(
@@ -91,7 +94,7 @@ def _last_words(site: Site, at: Instance) -> str:
             site.secrets(reference)
     except BlumeError:
         return ""
-    return site.secrets.mask(health.last_lines(site.folders.log(at.unit.unit, at.slot)))
+    return health.last_lines(site.folders.log(at.unit.unit, at.slot), mask=site.secrets.mask)
 
 
 def _why_not(site: Site, at: Instance) -> str:

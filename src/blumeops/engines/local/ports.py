@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Collection
+from pathlib import Path
 
 import psutil
 
@@ -42,9 +43,23 @@ def holder(number: int) -> psutil.Process | None:
     return None
 
 
-def require_free(subject: str, name: str, port: Port, ours: Collection[int]) -> None:
-    """Raise EngineError `BLU704` with the holder's name when a fixed port is taken by anybody but `ours` (pids)."""
+def first_open() -> int:
+    """The lowest port on which a user without root's rights may listen."""
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    except (OSError, ValueError):
+        return 1024
+
+
+def require_free(subject: str, name: str, port: Port, ours: Collection[int], runs_as: str = "") -> None:
+    """Raise EngineError `BLU704` with the holder's name when a fixed port is taken by anybody but `ours` (pids).
+
+    `runs_as`: the user whose rights the service has, where they are not ours.
+    """
     number = port.fixed
+    if number is not None and runs_as and number < first_open():
+        why = f"port {number} ({name}) needs root, and services run as {runs_as}"
+        raise EngineError("BLU704", subject, why, f"choose one from {first_open()} on")
     if number is None or is_free(number, port.protocol):
         return
     process = holder(number)

@@ -6,15 +6,15 @@ comes after a killed controller knows what runs, what was meant, and what to tak
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from blumeops.base.files import PRIVATE, write_whole
+from blumeops.base.errors import BlumeError, EngineError
+from blumeops.base.files import PRIVATE, cannot_write, locked, write_whole
 from blumeops.render.local_unit import LocalUnit
 
 SLOTS = ("a", "b")
@@ -39,15 +39,22 @@ class Instance(BaseModel):
         return process_name(self.unit.unit, self.slot)
 
 
-class Refusal(BaseModel):
-    """The last form of the unit that did not get healthy."""
+class Failure(BaseModel):
+    """Why the last change was not made, though nothing is known against the form: a taken port, a full disk."""
 
     model_config = ConfigDict(frozen=True)
 
-    digest: str
     reason: str
     at: float
     code: str = ""
+
+
+class Refusal(Failure):
+    """The last form of the unit that did not get healthy, or whose program cannot be had."""
+
+    digest: str
+    inputs: str = ""
+    """A keyed digest of what the form is given (secrets, addresses); empty: it could not be told."""
 
 
 class Record(BaseModel):
@@ -65,6 +72,7 @@ class Record(BaseModel):
     ports: dict[str, tuple[int, ...]] = {}
     """Numbers that this unit used: it gets them again."""
     refused: Refusal | None = None
+    failed: Failure | None = None
     waits_for: str = ""
 
     def with_(self, **changes: object) -> Record:
@@ -89,30 +97,78 @@ class Records:
         self.folder = folder
 
     def read(self, unit: str) -> Record | None:
-        """One record, or None."""
+        """One record, or None. Raises EngineError `BLU713` that names the file when it cannot be understood."""
+        file = self._file(unit)
         try:
-            return Record.model_validate_json((self.folder / unit / "record.json").read_bytes())
+            return Record.model_validate_json(file.read_bytes())
         except FileNotFoundError:
             return None
+        except ValidationError as error:
+            hint = "the next sync sets it aside and starts the unit anew"
+            raise EngineError("BLU713", str(file), "is damaged", hint) from error
+        except OSError as error:
+            raise EngineError("BLU713", str(file), f"cannot be read: {error.strerror or error}") from error
 
     def write(self, record: Record) -> Record:
         """Keep it, whole; returns it."""
-        write_whole(self.folder / record.wanted.unit / "record.json", record.model_dump_json(), PRIVATE)
+        write_whole(self._file(record.wanted.unit), record.model_dump_json(), PRIVATE)
         return record
 
     def forget(self, unit: str) -> None:
         """The unit is no more."""
-        (self.folder / unit / "record.json").unlink(missing_ok=True)
+        file = self._file(unit)
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(file, error) from error
 
     def all(self) -> dict[str, Record]:
-        """By unit."""
-        found = (self.read(file.parent.name) for file in sorted(self.folder.glob("*/record.json")))
-        return {record.wanted.unit: record for record in found if record}
+        """By unit. Never raises: a record that cannot be understood is set aside."""
+        found: dict[str, Record] = {}
+        for file in sorted(self.folder.glob("*/record.json")):
+            with suppress(BlumeError):
+                record = self._sound(file.parent.name)
+                if record:
+                    found[record.wanted.unit] = record
+        return found
+
+    def known(self) -> set[str]:
+        """Every unit that left something to take away: a record, or the files of an instance."""
+        return {path.parent.name for name in ("record.json", *SLOTS) for path in self.folder.glob(f"*/{name}")}
+
+    def mend(self, unit: str) -> None:
+        """Set the unit's record aside, as `record.json.damaged-N`, if it cannot be understood. The caller has the
+        unit's lock."""
+        try:
+            self.read(unit)
+        except EngineError:
+            file = self._file(unit)
+            number = 1 + len(list(file.parent.glob(f"{file.name}.damaged-*")))
+            try:
+                file.rename(file.with_name(f"{file.name}.damaged-{number}"))
+            except OSError as error:
+                raise cannot_write(file, error) from error
+
+    def _sound(self, unit: str) -> Record | None:
+        try:
+            return self.read(unit)
+        except EngineError:
+            with locked(self.folder / unit / "lock", wait=False) as ours:
+                if ours:  # else somebody is at work there, who mends it
+                    self.mend(unit)
+            return None
+
+    def _file(self, unit: str) -> Path:
+        return self.folder / unit / "record.json"
+
+    def busy(self, unit: str) -> bool:
+        """Whether a process acts on the unit now."""
+        with locked(self.folder / unit / "lock", wait=False) as ours:
+            return not ours
 
     @contextmanager
     def locked(self, unit: str) -> Iterator[None]:
         """One process at a time acts on a unit. The lock goes with the process that holds it."""
         (self.folder / unit).mkdir(parents=True, exist_ok=True)
-        with (self.folder / unit / "lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self.folder / unit / "lock"):
             yield

@@ -6,10 +6,12 @@ Nothing is written here. Values that came from secrets are remembered, so that n
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote
 
 from blumeops.base.errors import EngineError
 from blumeops.engines.local.folders import Folders
@@ -18,6 +20,8 @@ from blumeops.engines.local.programs.found import Program
 from blumeops.engines.local.record import process_name
 from blumeops.render.local_unit import FolderPart, LocalUnit, Part, PortPart, SecretFilePart, SecretPart, Text
 
+SHORT = 4
+"""A shorter line of a secret that has several ("}", "---") says nothing, and is in every text."""
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 
@@ -30,15 +34,21 @@ class Secrets:
 
     def __call__(self, reference: str) -> str:
         value = self._read(reference)
-        self._seen.add(value)
+        self._seen.update(_shapes(value))
         return value
 
     def mask(self, text: str) -> str:
-        """`text` without any value that was read."""
+        """`text` without any value that was read, nor a line of one. It must be whole: a part is not known again."""
         for value in sorted(self._seen, key=len, reverse=True):
-            if value:
-                text = text.replace(value, "***")
+            text = text.replace(value, "***")
         return text
+
+
+def _shapes(value: str) -> set[str]:
+    """How a value shows in a text: as it is, quoted for JSON or for a URL, and each of its lines."""
+    lines = [line.strip() for line in value.splitlines()]
+    shapes = {value, value.strip(), json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    return (shapes | {quote(value, safe="")} | {line for line in lines if len(line) >= SHORT}) - {""}
 
 
 @dataclass(frozen=True)
@@ -143,12 +153,19 @@ def shares_of(unit: LocalUnit) -> set[str]:
 
 
 def references_of(unit: LocalUnit) -> set[str]:
-    """The `op://` references whose values the unit's process gets."""
+    """The `op://` references whose values the unit's process, or its providers, get."""
     return {part.secret for part in _parts(unit) if isinstance(part, SecretPart)} | set(unit.secret_files.values())
+
+
+def addresses_of(unit: LocalUnit) -> set[tuple[str, str]]:
+    """The (unit, port) pairs of other units that this one's texts speak of."""
+    found = {(part.unit, part.port) for part in _parts(unit) if isinstance(part, PortPart)}
+    return {(other, port) for other, port in found if other not in ("", unit.unit)}
 
 
 def _parts(unit: LocalUnit) -> list[Part]:
     texts = [*unit.command, *unit.reload, *unit.env.values(), *unit.files.values()]
+    texts += [text for grant in unit.grants for text in (*grant.command, *grant.env.values())]
     return [part for text in texts for part in text]
 
 

@@ -14,11 +14,11 @@ inherits nothing from who started it: no descriptors, no terminal, no environmen
 
 from __future__ import annotations
 
-import fcntl
 import http.client
 import json
 import math
 import os
+import re
 import shlex
 import signal
 import sys
@@ -32,8 +32,8 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
-from blumeops.base.errors import EngineError, Unavailable
-from blumeops.base.files import PRIVATE, private_folder, write_whole
+from blumeops.base.errors import EngineError, Unavailable, UserError
+from blumeops.base.files import PRIVATE, locked, private_folder, write_whole
 from blumeops.base.processes import must, run
 from blumeops.engines.local import launch, leftovers
 from blumeops.engines.local.manager import Process, ProcessSpec, RunState
@@ -44,6 +44,8 @@ YOUNG = 5
 STATES: dict[str, RunState] = {
     "STARTING": "starting", "RUNNING": "running", "BACKOFF": "crashed", "EXITED": "crashed", "FATAL": "crashed",
 }  # fmt: skip
+UNFIT = re.compile(r"[;#%\[*?\x00-\x1f\x7f]")
+"""In a path these are not themselves to supervisor: comments, expansions, patterns, the ends of lines."""
 AWAY = (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError)
 
 DAEMON = """\
@@ -63,7 +65,7 @@ identifier=blumeops
 umask=077
 {user}
 [include]
-files={folder}/conf.d/*.conf
+files=conf.d/*.conf
 """
 
 PROGRAM = """\
@@ -84,10 +86,21 @@ stdout_logfile_backups=3
 """
 
 
+def must_be_nameable(path: Path) -> None:
+    """Raise UserError `BLU714` for a path that supervisor's configuration cannot name."""
+    found = UNFIT.search(str(path))
+    if found:
+        why = f"has {found.group()!r} in it, with which services cannot be run"
+        raise UserError("BLU714", repr(str(path)), why, "choose another folder with --state")
+
+
 class Supervisor:
     """`ProcessManager` by supervisord. `folder`: its state; `sockets`: a short folder of ours for its socket."""
 
     def __init__(self, folder: Path, sockets: Path) -> None:
+        """Raises UserError `BLU714` for a path that supervisor's configuration cannot name."""
+        for path in (folder, sockets):
+            must_be_nameable(path)
         self.folder = folder
         self.socket = sockets / "supervisor.sock"
 
@@ -120,11 +133,12 @@ class Supervisor:
         """See `ProcessManager`."""
         try:
             form = json.loads(self._spec_file(name).read_text())
-        except (FileNotFoundError, ValueError):
+            form["env"].pop(leftovers.MARK)
+            form.pop("record")
+            paths = {"cwd": Path(form["cwd"]), "log": Path(form["log"])}
+            return ProcessSpec(**form | paths | {"argv": tuple(form["argv"])})
+        except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
             return None
-        form["env"].pop(leftovers.MARK)
-        form.pop("record")
-        return ProcessSpec(**form | {"argv": tuple(form["argv"]), "cwd": Path(form["cwd"]), "log": Path(form["log"])})
 
     def start(self, name: str) -> None:
         """See `ProcessManager`."""
@@ -300,8 +314,7 @@ class Supervisor:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """One process at a time changes the configuration or starts the daemon."""
-        with (self.folder / "lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(private_folder(self.folder) / "lock"):
             yield
 
 

@@ -25,11 +25,11 @@ Say = Callable[[str], None]
 
 
 def cache_folder() -> Path:
-    """Shared by all labs of this user: `BLUMEOPS_CACHE`, else the platform's (the machine's for root, since
-    services of root run as another user)."""
+    """Shared by all labs of this user, absolute: `BLUMEOPS_CACHE`, else the platform's (the machine's for root,
+    since services of root run as another user)."""
     named = os.environ.get("BLUMEOPS_CACHE")
     if named:
-        return Path(named)
+        return Path(named).absolute()
     if os.geteuid() == 0:
         return Path(platformdirs.site_cache_dir("blumeops"))
     return Path(platformdirs.user_cache_dir("blumeops"))

@@ -7,7 +7,6 @@ apt is asked.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -16,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blumeops.base.errors import EngineError
-from blumeops.base.files import cannot_write
+from blumeops.base.files import cannot_write, locked
 from blumeops.base.processes import Completed, must, run
 from blumeops.engines.local.programs import apt
 from blumeops.engines.local.programs.found import Missing, Program, matches, upstream
@@ -58,9 +57,7 @@ def _fetch(
         root.mkdir(parents=True, exist_ok=True)
         for folder in (cache, home.parent):  # services of root run as another user, who must get there
             folder.chmod(0o755)
-        with (cache / "programs" / f".{home.name}.lock").open("w") as lock, (root / "lock").open("w") as apt_lock:
-            for each in (lock, apt_lock):
-                fcntl.flock(each, fcntl.LOCK_EX)
+        with locked(cache / "programs" / f".{home.name}.lock"), locked(root / "lock"):
             if (home / VERSION_FILE).exists():
                 return None
             try:

@@ -1,0 +1,83 @@
+"""What a revision must be, beyond what its own description says, to be applied at this very site.
+
+The checks see the description and nothing else. Here stand what runs, the key and the site's name beside it: the
+gate asks before a push lands, and each sync asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from blumeops.base.errors import BlumeError
+from blumeops.base.findings import Finding, Place
+from blumeops.loop.revision import Revision
+from blumeops.render.local_unit import LocalUnit, SecretPart
+from blumeops.secrets import sops
+from blumeops.secrets.age import Key
+from blumeops.secrets.references import Reference
+from blumeops.secrets.store import SopsStore
+
+
+def hindrances(revision: Revision, lab: str, key: Key, applied: Mapping[str, LocalUnit]) -> list[Finding]:
+    """Why the site of `lab`, on which `applied` runs, cannot take the revision. Empty: it can."""
+    if revision.checked is None:
+        return list(revision.findings)
+    found = []
+    named = revision.checked.lab.settings.lab
+    if named != lab:
+        message = f"is the name of another lab: this site is {lab}'s, with its state and its data"
+        hint = "keep the name, or bring the other lab up at a site of its own"
+        found.append(Finding("BLU640", revision.checked.lab.place("lab"), named, message, hint))
+    try:
+        missing = missing_secrets(revision, key)
+    except BlumeError as error:
+        return [*found, Finding(error.code, Place(sops.NAME, 1, 1), error.subject, error.message, error.hint)]
+    in_use = {reference for unit in applied.values() for reference in references(unit)}
+    for reference in sorted(missing.keys() & in_use):
+        message = f"is in use, and missing from {sops.NAME}: a new value would not open what the old one made"
+        hint = "take the file back from the revision before"
+        found.append(Finding("BLU511", Place(sops.NAME, 1, 1), str(reference), message, hint))
+    return found
+
+
+def missing_secrets(revision: Revision, key: Key) -> dict[Reference, int]:
+    """The references that the revision's units use and its SOPS file lacks, each with the length of a new value.
+
+    Raises what `sops.decrypt` does for a file that cannot be opened.
+    """
+    assert revision.checked is not None
+    lengths = {
+        Reference.parse(use.reference): use.length
+        for facts in revision.checked.facts.services.values()
+        if not revision.units[facts.name].provided and not revision.units[facts.name].unavailable
+        for use in facts.secrets
+    }
+    known = SopsStore(revision.secrets, key.path).read(lengths)
+    return {reference: length for reference, length in lengths.items() if reference not in known}
+
+
+def rotated(before: Revision, after: Revision, key: Key) -> dict[str, list[str]]:
+    """By unit: the references whose value is another one than before. Both files can be opened."""
+    changed: dict[str, list[str]] = {}
+    used = {name: references(unit) for name, unit in after.units.items()}
+    every = sorted({reference for found in used.values() for reference in found})
+    old = SopsStore(before.secrets, key.path).read(every)
+    new = SopsStore(after.secrets, key.path).read(every)
+    different = {reference for reference in every if reference in old and old[reference] != new.get(reference)}
+    for name, found in used.items():
+        if both := sorted(str(reference) for reference in found & different):
+            changed[name] = both
+    return changed
+
+
+def references(unit: LocalUnit) -> set[Reference]:
+    """Every secret that a unit uses, its grants' too."""
+    texts: list[Iterable[object]] = [*unit.command, *unit.reload, *unit.env.values(), *unit.files.values()]
+    for grant in unit.grants:
+        texts += [*grant.command, *grant.env.values()]
+    if unit.init:
+        texts += unit.init.command
+    if unit.health:
+        texts += unit.health.command
+    found = {part.secret for text in texts for part in text if isinstance(part, SecretPart)}
+    return {Reference.parse(text) for text in {*found, *unit.secret_files.values()}}
