@@ -90,7 +90,7 @@ def test_a_taken_port_is_tried_again(engine: LocalEngine, monkeypatch: pytest.Mo
         assert refuse(engine, units.web("one", fixed=port)) == "BLU704"
     assert not engine.refuses(units.web("one", fixed=port))
     none = units.web("one").model_copy(update={"sources": (Source(kind="path", name="no-such-program"),)})
-    assert refuse(engine, none) == "BLU701"
+    assert refuse(engine, none, "unavailable") == "BLU701"
     assert engine.refuses(none)
     assert engine.observe()["web"].state == "unavailable"
 
@@ -130,7 +130,7 @@ def test_a_damaged_record_stops_nothing(engine: LocalEngine, state: Path) -> Non
 def test_units_that_never_served_are_known_and_removed(engine: LocalEngine, state: Path) -> None:
     """One that never got healthy, one without a program, and one whose controller was killed."""
     none = units.caddy().model_copy(update={"sources": (Source(kind="path", name="no-such-program"),)})
-    assert refuse(engine, none) == "BLU701"
+    assert refuse(engine, none, "unavailable") == "BLU701"
     engine.remove("caddy")
     assert engine.known() == set()
     assert refuse(engine, units.web("exit")) == "BLU700"
