@@ -23,11 +23,12 @@ def caddyfile(
         "{\n\tadmin unix/", (Folder("run"),), "/admin.sock\n\tauto_https disable_redirects\n",
         "\tskip_install_trust\n\tgrace_period 10s\n}\n",
     ]  # fmt: skip
-    for route in facts.routes:
-        to = upstream(route)
-        if to is None:
-            continue
-        address = f"https://{route.label}.{domain}" + (f":{port}" if port != 443 else "")
+    listener = f":{port}" if port != 443 else ""
+    routed = [(route, to) for route in facts.routes if (to := upstream(route)) is not None]
+    if not routed:  # without a site Caddy would not listen at all, and be taken for ill
+        blocks.append(f"\nhttps://{domain}{listener} {{\n\t{certificates}\n\trespond `no service is routed` 404\n}}\n")
+    for route, to in routed:
+        address = f"https://{route.label}.{domain}{listener}"
         place = lab.service_place(route.service)
         blocks += [
             f"\n# {route.service}, in {place.file!r}\n{address} {{\n\t{certificates}\n",
