@@ -137,7 +137,11 @@ def stop_all(folder: SiteFolder, say: Say) -> None:
     engine = _quiet(folder)
     if CONTROLLER in engine.manager.states():
         engine.manager.stop(CONTROLLER)
-    order = reversed(start_order(unit for unit in engine.applied().values() if unit.command and not unit.provided))
+    order = reversed(
+        start_order(
+            unit for unit in engine.applied().values() if unit.command and not unit.provided and unit.kind == "service"
+        )
+    )
     engine.stop_all(_told(order, say))
 
 
