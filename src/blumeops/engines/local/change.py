@@ -12,101 +12,25 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from blumeops.base.errors import BlumeError, EngineError, Unavailable
 from blumeops.engines.local import addresses, health, helpers, instance, ports
-from blumeops.engines.local.folders import Folders, check_reachable
-from blumeops.engines.local.manager import Process, ProcessManager, ProcessSpec
-from blumeops.engines.local.programs import Program, Programs
+from blumeops.engines.local.folders import check_reachable
+from blumeops.engines.local.manager import ProcessSpec
+from blumeops.engines.local.programs import Program
 from blumeops.engines.local.programs.found import copied
-from blumeops.engines.local.record import SLOTS, Failure, Instance, Record, Records, Refusal, digest_of, process_name
-from blumeops.engines.local.refusals import inputs_of
-from blumeops.engines.local.resolve import Resolved, Resolver, Secrets, shares_of
+from blumeops.engines.local.record import SLOTS, Failure, Instance, Record, process_name
+from blumeops.engines.local.refusals import refusal
+from blumeops.engines.local.resolve import Resolved, shares_of
+from blumeops.engines.local.site import Outcome, Site
 from blumeops.render.local_unit import LocalUnit
 
 Action = Literal[
     "unchanged", "recorded", "started", "restarted", "replaced", "reloaded", "rolled back", "failed", "waiting",
     "provided", "unavailable", "scheduled",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an `apply` came to. `rolled back`: the new form failed and the old one serves; `failed`: nothing new
-    serves (what served before is untouched); `recorded`: only what needs no restart was different."""
-
-    unit: str
-    action: str
-    reason: str = ""
-    error: BlumeError | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether the unit is as wanted."""
-        return self.action not in ("rolled back", "failed", "waiting")
-
-
-@dataclass(frozen=True)
-class Site:
-    """What all changes share."""
-
-    folders: Folders
-    manager: ProcessManager
-    secrets: Secrets
-    programs: Programs
-    records: Records
-    drain: float
-    choosing: threading.Lock = field(default_factory=threading.Lock)
-
-    def port_of(self, unit: str, port: str) -> int:
-        """Where another unit listens. Raises Unavailable `BLU709` while it does not run."""
-        record = self.records.read(unit)
-        if record is None or record.serving is None or port not in record.serving.ports:
-            raise Unavailable("BLU709", unit, f"does not run, so its port {port} is not known")
-        return record.serving.ports[port]
-
-    def resolver(self, form: LocalUnit, slot: str, numbers: dict[str, int]) -> Resolver:
-        """For one instance."""
-        return Resolver(self.folders, self.secrets, form, slot, numbers, self.port_of)
-
-    def probe(self, at: Instance) -> health.Probe | None:
-        """The health check of an instance, or None when the manager does not know it."""
-        spec = self.manager.defined(at.process)
-        if spec is None:
-            return None
-        check = at.unit.health
-        command = self.resolver(at.unit, at.slot, at.ports).words(check.command) if check else ()
-        return health.Probe(check, at.ports, command, spec)
-
-    def process(self, name: str) -> Process:
-        """How a program is."""
-        return self.manager.states().get(name, Process("stopped"))
-
-    def failed(self, unit: LocalUnit, error: BlumeError) -> Outcome:
-        """The outcome of an error, without secrets in it; remembered. That a program cannot be had here is no failure
-        where none runs yet. Only that is held against the form: a port that is taken or a disk that is full today may
-        be free tomorrow."""
-        action = "failed"
-        message = self.secrets.mask(error.message)
-        error = type(error)(error.code, error.subject, message, error.hint, error.place)
-        try:
-            record = self.records.read(unit.unit) or Record(wanted=unit)
-            failed = Failure(reason=message, at=time.time(), code=error.code)
-            known = record.refused if record.refused and record.refused.digest == digest_of(unit) else None
-            if error.code == "BLU701":
-                action = "failed" if record.serving else "unavailable"
-                known = self.refusal(unit, failed)
-            self.records.write(record.with_(wanted=unit, refused=known, failed=failed))
-        except BlumeError:
-            pass  # the disk is full, perhaps: the first error is the one to tell
-        return Outcome(unit.unit, action, message, error)
-
-    def refusal(self, unit: LocalUnit, why: Failure) -> Refusal:
-        """This form, with what it is given now, is not to be tried again."""
-        return Refusal(**why.model_dump(), digest=digest_of(unit), inputs=inputs_of(self, unit))
 
 
 class Change:
@@ -425,7 +349,7 @@ class Change:
         """The new form did not get healthy; `other`: something else went wrong, which is not the form's fault."""
         why, code = self.site.secrets.mask(why), other.code if other else "BLU700"
         failed = Failure(reason=why, at=time.time(), code=code)
-        self._keep(refused=None if other else self.site.refusal(self.unit, failed), failed=failed)
+        self._keep(refused=None if other else refusal(self.site, self.unit, failed), failed=failed)
         error = type(other)(code, other.subject, why, other.hint) if other else EngineError(code, self.unit.unit, why)
         return Outcome(self.unit.unit, action, why, error)
 

@@ -14,14 +14,15 @@ from pathlib import Path
 
 from blumeops.base.errors import BlumeError, EngineError
 from blumeops.engines.local import addresses, helpers, instance, leftovers
-from blumeops.engines.local.change import Change, Outcome, Site
+from blumeops.engines.local.change import Change
 from blumeops.engines.local.folders import Folders, service_account
 from blumeops.engines.local.manager import ProcessManager
 from blumeops.engines.local.observe import Observed, observe
 from blumeops.engines.local.programs import Programs
 from blumeops.engines.local.record import SLOTS, Record, Records, digest_of, process_name
-from blumeops.engines.local.refusals import still_refused
+from blumeops.engines.local.refusals import failed, still_refused
 from blumeops.engines.local.resolve import Secrets
+from blumeops.engines.local.site import Outcome, Site
 from blumeops.engines.local.supervisor import Supervisor, must_be_nameable
 from blumeops.render.local_unit import LocalUnit
 
@@ -53,7 +54,7 @@ class LocalEngine:
                 self.manager.ensure_running()
                 return Change(self._site, unit, say).make()
         except BlumeError as error:
-            return self._site.failed(unit, error)
+            return failed(self._site, unit, error)
 
     def observe(self) -> dict[str, Observed]:
         """Every unit that was ever applied and not removed, as it is now."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from blumeops.base.errors import BlumeError
 from blumeops.engines.local import addresses, health, instance
@@ -15,9 +15,7 @@ from blumeops.engines.local.manager import Process
 from blumeops.engines.local.record import Instance, Record, digest_of
 from blumeops.engines.local.refusals import still_refused
 from blumeops.engines.local.resolve import references_of
-
-if TYPE_CHECKING:
-    from blumeops.engines.local.change import Site
+from blumeops.engines.local.site import Site
 
 State = Literal["running", "starting", "stopped", "failed", "waiting", "provided", "scheduled", "unavailable"]
 

@@ -1,0 +1,68 @@
+"""What every part of the local engine works with at one site, and what an `apply` comes to."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from blumeops.base.errors import BlumeError, Unavailable
+from blumeops.engines.local import health
+from blumeops.engines.local.folders import Folders
+from blumeops.engines.local.manager import Process, ProcessManager
+from blumeops.engines.local.programs import Programs
+from blumeops.engines.local.record import Instance, Records
+from blumeops.engines.local.resolve import Resolver, Secrets
+from blumeops.render.local_unit import LocalUnit
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an `apply` came to. `rolled back`: the new form failed and the old one serves; `failed`: nothing new
+    serves (what served before is untouched); `recorded`: only what needs no restart was different."""
+
+    unit: str
+    action: str
+    reason: str = ""
+    error: BlumeError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the unit is as wanted."""
+        return self.action not in ("rolled back", "failed", "waiting")
+
+
+@dataclass(frozen=True)
+class Site:
+    """What all changes share."""
+
+    folders: Folders
+    manager: ProcessManager
+    secrets: Secrets
+    programs: Programs
+    records: Records
+    drain: float
+    choosing: threading.Lock = field(default_factory=threading.Lock)
+
+    def port_of(self, unit: str, port: str) -> int:
+        """Where another unit listens. Raises Unavailable `BLU709` while it does not run."""
+        record = self.records.read(unit)
+        if record is None or record.serving is None or port not in record.serving.ports:
+            raise Unavailable("BLU709", unit, f"does not run, so its port {port} is not known")
+        return record.serving.ports[port]
+
+    def resolver(self, form: LocalUnit, slot: str, numbers: dict[str, int]) -> Resolver:
+        """For one instance."""
+        return Resolver(self.folders, self.secrets, form, slot, numbers, self.port_of)
+
+    def probe(self, at: Instance) -> health.Probe | None:
+        """The health check of an instance, or None when the manager does not know it."""
+        spec = self.manager.defined(at.process)
+        if spec is None:
+            return None
+        check = at.unit.health
+        command = self.resolver(at.unit, at.slot, at.ports).words(check.command) if check else ()
+        return health.Probe(check, at.ports, command, spec)
+
+    def process(self, name: str) -> Process:
+        """How a program is."""
+        return self.manager.states().get(name, Process("stopped"))
