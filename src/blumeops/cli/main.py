@@ -81,8 +81,10 @@ def parser() -> argparse.ArgumentParser:
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
     controller = commands.add_parser("controller", parents=[everywhere, key])
     controller.add_argument("--port", type=int, required=True)
-    credential = commands.add_parser("credential", parents=[everywhere])
+    credential = commands.add_parser("credential")
+    credential.add_argument("--state", type=Path, required=True)
     credential.add_argument("operation")
+    credential.set_defaults(traceback=False)
     return top
 
 
@@ -103,7 +105,8 @@ def _everywhere(*, lab: bool) -> argparse.ArgumentParser:
 _MODULES = {
     "init": "init", "schema": "init", "doctor": "doctor",
     "check": "describe", "plan": "describe", "render": "describe", "up": "run", "down": "run", "sync": "run",
-    "controller": "run", "credential": "run", "status": "watch", "logs": "watch", "history": "watch", "op": "secrets",
+    "controller": "run", "credential": "credential", "status": "watch", "logs": "watch", "history": "watch",
+    "op": "secrets",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""up, down and sync; and what they start: the controller, and Git's credential helper."""
+"""up, down and sync; and the controller that they start."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from blumeops.base.site import SiteFolder
 from blumeops.checks.check import check_folder
 from blumeops.cli import output, watch
 from blumeops.cli.place import Place, place
-from blumeops.forge import credential as credentials
-from blumeops.forge import tokens
 from blumeops.secrets.age import find_key
 from blumeops.status import records, shown
 from blumeops.status.database import open_database, read_database
@@ -96,14 +94,6 @@ def controller(arguments: argparse.Namespace) -> int:
     from blumeops.app.controller import run_controller
 
     run_controller(where.site, where.lab, arguments.port, key)
-    return 0
-
-
-def credential(arguments: argparse.Namespace) -> int:
-    """Git's credential helper for the forge: answers `get` on standard input."""
-    if arguments.operation == "get":
-        answer = credentials.answer(sys.stdin.read(), tokens.token_file(place(arguments).site.path))
-        sys.stdout.write(answer)
     return 0
 
 

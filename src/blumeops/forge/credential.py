@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from blumeops.forge.loopback import is_loopback
+from blumeops.forge.hosts import is_loopback
 
 
 def answer(stdin_text: str, token_file: Path) -> str:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import urlsplit
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_LOOPBACK = re.compile(r"(?:localhost|(?:[a-z0-9-]+\.)+localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?\Z")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a Host header's value (name or address, perhaps with a port) means this machine, by RFC 6761."""
-    return bool(_LOOPBACK.match(host.lower()))
+from blumeops.forge.hosts import is_loopback
 
 
 class LoopbackOnly:
