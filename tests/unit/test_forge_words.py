@@ -10,8 +10,8 @@ import pytest
 from blumeops.forge import tokens
 from blumeops.forge.credential import answer
 from blumeops.forge.git import printable
-from blumeops.forge.inspect import is_git_folder
 from blumeops.forge.hosts import is_loopback
+from blumeops.forge.inspect import is_git_folder
 
 
 @pytest.mark.parametrize(
