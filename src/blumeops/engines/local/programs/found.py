@@ -53,6 +53,8 @@ def copied(program: Program, into: Path) -> Program:
                     shutil.copytree(path, to, symlinks=True, dirs_exist_ok=True)
                 else:
                     shutil.copy2(path, to, follow_symlinks=False)
+            for each in (tree, *(path for path in tree.rglob("*") if path.is_dir() and not path.is_symlink())):
+                each.chmod(0o755)  # whatever our umask made of it: another user has to get in
             tree.rename(target)
     moved = tuple(target / path.relative_to(base) for path in (program.folder, *program.libraries))
     return replace(program, folder=moved[0], libraries=moved[1:], contents=(target,))
