@@ -126,7 +126,7 @@ def test_every_unit_is_one(folder: Path) -> None:
         unit = configparser.RawConfigParser(
             strict=True, delimiters="=", comment_prefixes="#", empty_lines_in_values=False
         )
-        unit.optionxform = str  # type: ignore[method-assign,assignment]
+        unit.optionxform = str  # type: ignore[method-assign,assignment]  # its documented use
         unit.read_string(plain(path))
         assert set(unit.sections()) <= SECTIONS
         if "Service" in unit:

@@ -75,9 +75,9 @@ class Read(Protocol):
 @pytest.fixture(scope="module")
 def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
     """Ansible's loader and templating, used as its include_vars and template do."""
-    from ansible.parsing.dataloader import DataLoader  # type: ignore[import-untyped]
-    from ansible.plugins.loader import init_plugin_loader  # type: ignore[import-untyped]
-    from ansible.template import Templar, trust_as_template  # type: ignore[import-untyped]
+    from ansible.parsing.dataloader import DataLoader  # type: ignore[import-untyped]  # ships no types
+    from ansible.plugins.loader import init_plugin_loader  # type: ignore[import-untyped]  # ships no types
+    from ansible.template import Templar, trust_as_template  # type: ignore[import-untyped]  # ships no types
 
     init_plugin_loader()
     folder = tmp_path_factory.mktemp("ansible")
@@ -322,7 +322,7 @@ def test_sh_reads_the_environment_file_as_it_was_meant(read: Read, values: Seque
     wanted = {f"V{number}": value for number, value in enumerate(values)}
     variables = writer.mapping({"test_env": {name: in_variable((value,)) for name, value in wanted.items()}})
     file = tmp_path / "env"
-    file.write_bytes(read(variables, {}, env_template(Named())).encode())  # type: ignore[arg-type]
+    file.write_bytes(read(variables, {}, env_template(Named())).encode())  # type: ignore[arg-type]  # has all it asks for
     done = subprocess.run(
         ["sh", "-c", 'set -a; . "$0"; set +a; exec env -0', file],
         env={"PATH": "/usr/bin:/bin"},

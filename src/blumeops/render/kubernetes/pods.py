@@ -221,7 +221,7 @@ class _Builder:
         if self.has_run():
             mounts.append({"name": "run", "mountPath": self.words.run_folder})
         if "/tmp" not in self.folders.values():  # noqa: S108 - a pod's own
-            mounts.append({"name": "tmp", "mountPath": "/tmp"})  # noqa: S108
+            mounts.append({"name": "tmp", "mountPath": "/tmp"})  # noqa: S108 - a pod's own
         return mounts
 
     def volumes(self) -> list[Manifest]:
@@ -239,7 +239,7 @@ class _Builder:
             volumes.append({"name": "secrets", "secret": source})
         if self.has_run():
             volumes.append({"name": "run", "emptyDir": {}})
-        if "/tmp" not in self.folders.values():  # noqa: S108
+        if "/tmp" not in self.folders.values():  # noqa: S108 - a pod's own
             volumes.append({"name": "tmp", "emptyDir": {}})
         return volumes
 
