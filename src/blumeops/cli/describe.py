@@ -30,11 +30,8 @@ def render(arguments: argparse.Namespace) -> int:
         return 1
     tree = _home(passed) if arguments.site == "home" else _here(passed)
     written = tree.write(arguments.out)
-    if arguments.json:
-        output.say_json({"version": 1, "files": list(tree), "written": sorted(str(path) for path in written)})
-    else:
-        for path in written:
-            output.say(str(path))
+    output.say_written(tree, written, arguments.json)
+    if not arguments.json:
         output.progress(f"{len(tree.files)} files, {len(written)} of them new or changed")
     return 0
 

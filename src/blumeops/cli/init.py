@@ -43,9 +43,5 @@ def schema(arguments: argparse.Namespace) -> int:
         return 0
     tree = FileTree(schema_files(*([arguments.kind] if arguments.kind else [])))
     written = tree.write(arguments.out)
-    if arguments.json:
-        output.say_json({"version": 1, "files": list(tree), "written": sorted(str(path) for path in written)})
-    else:
-        for path in written:
-            output.say(str(path))
+    output.say_written(tree, written, arguments.json)
     return 0

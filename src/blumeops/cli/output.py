@@ -6,9 +6,11 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TextIO
 
 from blumeops.base.findings import Finding
+from blumeops.base.tree import FileTree
 
 _COLOURS = {"bad": "31", "good": "32", "wait": "33", "dim": "2", "bold": "1"}
 _MOODS = {
@@ -52,6 +54,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
         "  ".join([cell.ljust(width) for cell, width in zip(row, widths, strict=False)] + [row[-1]]).rstrip()
         for row in [list(head), *rows]
     ]
+
+
+def say_written(tree: FileTree, written: Sequence[Path], as_json: bool) -> None:
+    """The files of a tree that was written to a folder: with JSON all, else those that are new or changed."""
+    if as_json:
+        say_json({"version": 1, "files": list(tree), "written": sorted(str(path) for path in written)})
+    for path in written if not as_json else ():
+        say(str(path))
 
 
 def say_findings(findings: Sequence[Finding], stream: TextIO = sys.stdout) -> None:

@@ -16,7 +16,7 @@ import platformdirs
 
 from blumeops.base.errors import Unavailable
 from blumeops.engines.local.programs import deb, installed
-from blumeops.engines.local.programs.found import Missing, Program
+from blumeops.engines.local.programs.found import Program
 from blumeops.render.local_unit import Source
 
 __all__ = ["Program", "Programs", "cache_folder"]
@@ -45,7 +45,8 @@ class Programs:
         """The first source that has the version. Raises Unavailable `BLU701` with the reason of every source."""
         missing = []
         for source in sources:
-            found = self._from(source, source.version or version, say)
+            wanted = source.version or version
+            found = installed.ask(source, wanted, lambda deb_source, of: deb.unpacked(deb_source, of, self.cache, say))
             if isinstance(found, Program):
                 return found
             missing.append((source, found))
@@ -54,17 +55,3 @@ class Programs:
         commands = [each.command for _, each in missing if each.command]
         hint = f"get it by: {' | '.join(commands)}" if commands else ""
         raise Unavailable("BLU701", f"{name} {version}", reasons or "no source is named", hint)
-
-    def _from(self, source: Source, version: str, say: Say) -> Program | Missing:
-        match source.kind:
-            case "path":
-                return installed.on_path(source, version)
-            case "wheel":
-                return installed.in_wheel(source, version)
-            case "brew":
-                return installed.in_brew(source, version)
-            case "deb":
-                return deb.unpacked(source, version, self.cache, say)
-            case "container":
-                image = f"{source.name}:{version}"
-                return Missing("containers are not run at site `here`", f"docker pull {image}")

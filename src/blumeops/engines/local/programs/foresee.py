@@ -23,18 +23,7 @@ class Fetchable:
 
 def would_provide(source: Source, version: str, cache: Path) -> Program | Fetchable | Missing:
     """What one source would answer when it is asked for `version`. `cache`: the folder for what is fetched."""
-    version = source.version or version
-    match source.kind:
-        case "path":
-            return installed.on_path(source, version)
-        case "wheel":
-            return installed.in_wheel(source, version)
-        case "brew":
-            return installed.in_brew(source, version)
-        case "deb":
-            return _deb(source, version, cache)
-        case "container":
-            return Missing("containers are not run at site `here`")
+    return installed.ask(source, source.version or version, lambda deb, of: _deb(deb, of, cache))
 
 
 def first_of(

