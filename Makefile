@@ -76,6 +76,11 @@ docs: ## write what is generated in docs/: the reference, the picture
 	@$(BIN)/python scripts/docs
 	@$(BIN)/python scripts/picture <docs/pictures/first-run.txt >docs/pictures/first-run.svg
 
+.PHONY: book
+book: ## make the catalogue's sample book for Kiwix again, after a change of its pages
+	@scripts/prepare dev
+	@$(BIN)/python scripts/book src/blumeops/catalogue/kiwix/sample.zim
+
 .PHONY: lock
 lock: ## lock again after a change of dependencies (needs uv; UPGRADE=1 takes the newest)
 	$(COMPILE) --group dev $(if $(UPGRADE),--upgrade) -o requirements.lock >/dev/null

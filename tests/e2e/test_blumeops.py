@@ -104,6 +104,12 @@ def test_miniflux_is_served(site: Site) -> None:
     assert site.serves()
 
 
+def test_kiwix_searches_its_sample_book(site: Site) -> None:
+    """A new Kiwix has a book from the start, and finds words in it."""
+    found = site.ask("kiwix", "/search?pattern=halves&content=sample").stdout
+    assert 'href="/sample/bisect"' in found
+
+
 def test_a_book_is_found_by_its_words(site: Site, tmp_path: Path) -> None:
     """A ZIM file that comes into kiwix' folder is served soon, with nothing restarted; a half copied one waits."""
     process = site.process("kiwix-serve").pid

@@ -20,7 +20,7 @@ FLOATING = {"latest", "stable", "main", "master", "edge", "nightly"}
 DATABASE = {"url", "host", "port", "name", "user", "password"}
 ORDER = [
     "app", "about", "version", "kind", "sources", "options", "ports", "needs", "command", "init", "reload", "provides",
-    "env", "files", "secrets", "health", "metrics", "logs", "state", "update", "stop", "resources",
+    "env", "files", "secrets", "health", "metrics", "logs", "state", "samples", "update", "stop", "resources",
 ]  # fmt: skip
 UNITS = {"duration": {"seconds", "minutes", "hours"}, "size": {"bytes"}}
 
@@ -42,7 +42,8 @@ def app_of(name: str) -> App:
 def files_of(app: App) -> set[str]:
     """The files that must lie beside app.yaml."""
     templates = {file.template for file in app.files.values() if file.template}
-    return templates | {provide.create.stdin for provide in app.provides.values() if provide.create.stdin}
+    stdin = {provide.create.stdin for provide in app.provides.values() if provide.create.stdin}
+    return templates | stdin | set(app.samples.values())
 
 
 def texts(app: App, folder: Path = CATALOGUE) -> Iterator[tuple[str, str]]:

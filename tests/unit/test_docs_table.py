@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab, check_folder
+from blumeops.lab import load
 from blumeops.lab.app import App
 from blumeops.render import ansible, kubernetes, local
 
@@ -69,6 +71,7 @@ ALTERED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "metrics": ({}, {"metrics": {"http": "/metrics"}}),
     "logs": ({}, {"logs": {"format": "json"}}),
     "state": ({}, {"state": {"data": "/data"}}),
+    "samples": ({"state": {"data": "/data"}}, {"samples": {"data": "demo.conf"}}),
     "update": ({}, {"update": "replace"}),
     "stop": ({}, {"stop": {"signal": "INT", "within": "20s"}}),
     "resources": ({}, {"resources": {"memory": "64Mi"}}),
@@ -102,11 +105,16 @@ def rendered(folder: Path, engine: str, changes: dict[str, Any]) -> FileTree:
     (folder / "services").mkdir(parents=True)
     (folder / "lab.yaml").write_text(json.dumps(settings))
     (folder / "services" / "all.yaml").write_text(json.dumps(placed))
+    catalogue = folder / "catalogue"  # not the lab's own apps: those have no samples
+    for name in ("caddy", "prometheus"):
+        shutil.copytree(load.CATALOGUE / name, catalogue / name)
     for name, text in apps.items():
-        (folder / "apps" / name).mkdir(parents=True)
-        (folder / "apps" / name / "app.yaml").write_text(json.dumps(text))
-        (folder / "apps" / name / "demo.conf").write_text("colour = {{ options.colour }}\n")
-    checked = check_folder(folder)
+        (catalogue / name).mkdir(parents=True)
+        (catalogue / name / "app.yaml").write_text(json.dumps(text))
+        (catalogue / name / "demo.conf").write_text("colour = {{ options.colour }}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(load, "CATALOGUE", catalogue)
+        checked = check_folder(folder)
     assert checked.passed, [str(finding) for finding in checked.findings]
     return render(checked.passed)
 

@@ -385,3 +385,14 @@ def test_a_lab_larger_than_any_home_is_refused_quickly(tmp_path: Path) -> None:
     assert [finding.place.file for finding in findings if finding.code == "BLU002"] == [
         "services/4.yaml", "services/5.yaml",
     ]  # fmt: skip
+
+
+def test_samples_are_the_catalogues_alone(tmp_path: Path) -> None:
+    """An app of the lab's own has none, and a sample lies in a folder that is kept."""
+    own = {A: "own: {host: box}\n", "apps/own/book": "b"}
+    app = OWN.replace("state: none", "state: {books: /b}") + "samples: {books: book}\n"
+    found = said(tmp_path, {**own, "apps/own/app.yaml": app})
+    assert found == ["apps/own/app.yaml:6:10: BLU103 samples: are the catalogue's alone"]
+    found = said(tmp_path, {**own, "apps/own/app.yaml": app.replace("{books: book}", "{other: book}")})
+    assert len(found) == 1
+    assert "samples names 'other', which is not among the folders of state" in found[0]

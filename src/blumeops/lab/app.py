@@ -259,6 +259,9 @@ class App(Strict):
     """What it prints."""
     state: State
     """What it keeps."""
+    samples: dict[Key, FileName] = {}
+    """By state folder: a file beside app.yaml that an empty one begins with, so that there is something to see. Only
+    apps of the catalogue have any."""
     update: Literal["stop-start", "replace"] = "stop-start"
     """`replace`: two may run at once, so the new one gets healthy before the old one stops."""
     stop: Stop = Stop()
@@ -275,4 +278,6 @@ class App(Strict):
         for field, port in named:
             if port is not None and port not in self.ports:
                 raise ValueError(f"{field} names the port {port!r}, which is not among ports")
+        if unknown := self.samples.keys() - self.state.folders.keys():
+            raise ValueError(f"samples names {min(unknown)!r}, which is not among the folders of state")
         return self

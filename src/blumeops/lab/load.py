@@ -184,6 +184,9 @@ class _Reader:
             return None
         app, wrong = validate(App, document.data if document.data is not None else {}, document)
         wrong += _written_otherwise(document, "env")
+        if app is not None and app.samples and root == own:
+            hint = "put the file there by hand, or by the program's `init:`"
+            wrong.append(Finding("BLU103", document.place("samples"), "samples", "are the catalogue's alone", hint))
         if app is not None and app.app != name:
             message = f"must be {name!r}, as its folder is called, not {app.app!r}"
             wrong.append(Finding("BLU103", document.place("app"), "app", message))

@@ -17,8 +17,8 @@ from blumeops.render.local_unit import LocalUnit
 
 Action = Literal["start", "restart", "replace", "reload", "record", "remove"]
 _NO_RESTART = {
-    "app", "place", "url", "needs", "memory", "health", "sources", "grants", "init", "state", "update", "reload",
-    "metrics",
+    "app", "place", "url", "needs", "memory", "health", "sources", "grants", "init", "state", "samples", "update",
+    "reload", "metrics",
 }  # fmt: skip
 """What the running process does not see: the engine compares how it was started."""
 _FIELDS = {

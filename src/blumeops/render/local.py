@@ -47,6 +47,7 @@ BECOMES = {
     "metrics": "a file of targets, which the lab's Prometheus watches",
     "logs": "nothing: lines are shown as they were printed",
     "state": "folders below the site's state, kept when the service is deleted",
+    "samples": "copied into the folder when it is empty before the first start",
     "update": "old one stopped first and brought back if the new one fails, or new one beside it first",
     "stop": "the signal, and the time until SIGKILL",
     "resources": "recorded in the unit; no limit is enforced on plain processes",
@@ -109,6 +110,7 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
             for name, port in {**app.ports, **service.service.ports}.items()
         },
         state=tuple((service.service.state or app.state).folders),
+        samples={folder: f"{app.app}/{file}" for folder, file in app.samples.items()},
         health=unit.Health(kind="http", port=health.port, path=health.http, within=health.within)
         if health and health.http
         else unit.Health(kind="tcp", port=health.tcp, within=health.within)

@@ -138,6 +138,8 @@ class LocalUnit(Strict):
     ports: dict[str, Port] = {}
     state: tuple[str, ...] = ()
     """Names of folders that are kept; nobody deletes them."""
+    samples: dict[str, str] = {}
+    """By state folder: the file, below the catalogue, that it begins with when it is empty before the first start."""
     health: Health | None = None
     metrics: Metrics | None = None
     update: Literal["stop-start", "replace"] = "stop-start"

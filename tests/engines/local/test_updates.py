@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from blumeops.engines.local.engine import LocalEngine, digest_of
+from blumeops.lab.load import CATALOGUE
 from blumeops.render.local_unit import LocalUnit, Metrics
 from tests.engines.local import units
 from tests.engines.local.conftest import CANARY, apply, get, processes_below
@@ -191,3 +192,19 @@ def test_removed_unit_keeps_its_data(engine: LocalEngine, state: Path) -> None:
     assert list((state / "upstreams").iterdir()) == []
     assert (state / "data" / "caddy" / "data").is_dir()
     assert "Caddyfile" not in " ".join(processes_below(state).values())
+
+
+def test_an_empty_folder_begins_with_a_sample(engine: LocalEngine, state: Path) -> None:
+    """Before the first start only: what a person put there, or took away, is never touched."""
+    unit = units.web("one").model_copy(update={"state": ("books",), "samples": {"books": "kiwix/sample.zim"}})
+    book = state / "data" / "web" / "books" / "sample.zim"
+    apply(engine, unit, "started")
+    assert book.read_bytes() == (CATALOGUE / "kiwix" / "sample.zim").read_bytes()
+    assert book.stat().st_uid == book.parent.stat().st_uid
+    book.unlink()
+    apply(engine, unit.model_copy(update={"env": {}}), "restarted")
+    assert not book.exists()
+    engine.remove("web")
+    book.with_name("mine.zim").write_bytes(b"mine")
+    apply(engine, unit, "started")
+    assert not book.exists()

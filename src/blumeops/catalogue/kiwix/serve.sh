@@ -1,13 +1,20 @@
-# Serves those books of $LIBRARY (names, by comma) whose ZIM files lie in $BOOKS; a book that comes is served soon.
+# Serves those books of $LIBRARY (names, by comma) whose ZIM files lie in $BOOKS, or all that lie there while none of
+# them does; a book that comes is served soon.
 set -eu
 
-books() {  # the ZIM files of the wanted books, one a line
+wanted() {  # the ZIM files of the wanted books, one a line
   IFS=,
   for book in $LIBRARY; do
     for zim in "$BOOKS/$book"*.zim; do
       if [ -e "$zim" ]; then echo "$zim"; fi
     done
   done
+}
+
+books() {
+  found=$(wanted)
+  if [ -z "$found" ]; then found=$(ls "$BOOKS"/*.zim 2>/dev/null || true); fi
+  if [ -n "$found" ]; then echo "$found"; fi
 }
 
 looks() {  # their sizes and times: a book that is still being copied looks different each time

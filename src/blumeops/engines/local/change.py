@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from blumeops.base.errors import BlumeError, EngineError, Unavailable
-from blumeops.engines.local import addresses, health, helpers, instance, ports
+from blumeops.engines.local import addresses, health, helpers, instance, ports, samples
 from blumeops.engines.local.folders import check_reachable
 from blumeops.engines.local.manager import ProcessSpec
 from blumeops.engines.local.programs import Program
@@ -116,6 +116,8 @@ class Change:
         folders.shared(folders.state / "data" / name)
         for each in self.unit.state:
             folders.of_service(folders.data(name, each))
+        if self.record.serving is None:
+            samples.put(folders, self.unit)
         for share in shares_of(self.unit):
             folders.make_share(share)
 

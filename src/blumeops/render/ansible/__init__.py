@@ -38,6 +38,7 @@ BECOMES = {
     "metrics": "a target of the Prometheus on the same host",
     "logs": "nothing: the journal, or a file in ~/Library/Logs",
     "state": "folders in /var/lib/<service> or Homebrew's var; never removed",
+    "samples": "nothing: a person puts real ones there",
     "update": "nothing: always a restart, the old one stops before the new one starts",
     "stop": "KillSignal= and TimeoutStopSec=; the agent's shell passes the signal on",
     "resources": "MemoryMax=; macOS has no such limit",

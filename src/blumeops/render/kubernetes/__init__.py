@@ -45,6 +45,7 @@ BECOMES = {
     "metrics": "the annotations `prometheus.io/*` of the pod, and a target of the Prometheus in the same cluster",
     "logs": "nothing: the format is the collector's to know",
     "state": "a StatefulSet with a claim a folder, kept when the service is deleted",
+    "samples": "nothing: a person puts real ones there",
     "update": "Recreate, or RollingUpdate with none unavailable; with folders always the old pod first",
     "stop": "the grace period; a signal other than TERM is sent by a preStop hook",
     "resources": "memory: request and limit",
