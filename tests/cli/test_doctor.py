@@ -17,8 +17,9 @@ from tests.e2e.site import free_port
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Path:
-    """A new lab with ports that nobody holds."""
-    run("blumeops init TMP/lab", tmp_path)
+    """A new lab with ports that nobody holds, and no secrets yet."""
+    run("blumeops init --state TMP/s TMP/lab", tmp_path)
+    (tmp_path / "lab" / "secrets.sops.yaml").unlink()
     file = tmp_path / "lab" / "lab.yaml"
     text = file.read_text()
     file.write_text(text.replace("https: 8443, forge: 8480", f"https: {free_port()}, forge: {free_port()}"))

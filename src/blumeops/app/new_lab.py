@@ -1,8 +1,8 @@
 """A lab of one's own: a folder that is not there, or empty, becomes a Git repository with one commit.
 
-What enters: the folder, the lab's name, and which example, if any. What leaves: the files committed and the revision.
-Promised: the lab passes the checks; a folder with anything in it is left alone; what cannot be finished is taken away.
-No key is made: `up` makes it, in the site's state.
+What enters: the folder, the lab's name, which example, if any, and where its key is to lie. What leaves: the files
+committed, among them the secrets that the lab needs, encrypted, and the revision. Promised: the lab passes the checks; a
+folder with anything in it is left alone; what cannot be finished is taken away.
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
 import blumeops
+from blumeops.app.first_secrets import first_secrets, key_of_new_lab
 from blumeops.base.errors import UserError
 from blumeops.base.files import cannot_write
 from blumeops.base.processes import Completed, must, run
+from blumeops.base.site import SiteFolder
 from blumeops.base.tree import FileTree
 from blumeops.lab import yaml
 from blumeops.lab.load import CATALOGUE
 from blumeops.lab.schema import schema_files
+from blumeops.secrets import sops
 
 PACKAGE = Path(blumeops.__file__).parent
 STARTER = PACKAGE / "starter"
@@ -38,12 +41,13 @@ LONGEST = 50
 
 @dataclass(frozen=True, slots=True)
 class NewLab:
-    """What was made: the lab's name, its folder, the files in Git, the first commit."""
+    """What was made: the lab's name, its folder, the files in Git, the first commit, and the age key's file."""
 
     name: str
     folder: Path
     files: tuple[str, ...]
     revision: str
+    key: Path
 
 
 def legal_name(text: str) -> str:
@@ -54,20 +58,28 @@ def legal_name(text: str) -> str:
     return name
 
 
-def make_lab(folder: Path, name: str, example: str | None = None) -> NewLab:
-    """Make the lab. Raises UserError `BLU008`, Unavailable `BLU901` without Git, EngineError `BLU600`, `BLU903`."""
+def make_lab(folder: Path, name: str, site: SiteFolder, example: str | None = None, key: Path | None = None) -> NewLab:
+    """Make the lab. `key`: the file of its age key; else the environment's, or in the state of `site`.
+
+    Raises UserError `BLU008`, `BLU108`, `BLU502`, Unavailable `BLU901` without Git, `BLU507` without sops, EngineError
+    `BLU600`, `BLU903`.
+    """
     if name != legal_name(name):
         raise UserError("BLU107", name, "cannot be a lab's name", f"such as {legal_name(name)}")
-    with _all_or_nothing(folder):
+    sops.program()
+    with _all_or_nothing(folder), ExitStack() as undo:
         must(_git(folder, "init", "--quiet", "--initial-branch=main"), "BLU600", "git init")
         tree = FileTree(_example(example, name) if example else _starter(folder, name))
         tree.write(folder)
+        made = undo.enter_context(key_of_new_lab(folder, key, os.environ, site))
+        secrets = FileTree(first_secrets(folder, made))
+        secrets.write(folder)
         must(_git(folder, "add", "--all", "--force", "."), "BLU600", "git add")
         who = [*_unless_set(folder, "user.name", "blumeops"), *_unless_set(folder, "user.email", "blumeops@localhost")]
         done = _git(folder, *who, "commit", "--quiet", "--no-verify", "--no-gpg-sign", "--message=A new lab")
         must(done, "BLU600", "git commit")
         revision = must(_git(folder, "rev-parse", "HEAD"), "BLU600", "git rev-parse").decode().strip()
-    return NewLab(name, folder, tuple(tree), revision)
+    return NewLab(name, folder, tuple(sorted([*tree, *secrets])), revision, made.path)
 
 
 def _starter(folder: Path, name: str) -> Mapping[str, bytes]:

@@ -89,6 +89,14 @@ def seed(folder: SiteFolder, lab: str, source: Path, say: Say) -> bool:
     return True
 
 
+def holds_secrets(folder: SiteFolder, lab: str, source: Path) -> bool:
+    """Whether there are secrets that a key opens already: on the forge's main or, before there is one, in `source`."""
+    repository = Repository(folder.repository / f"{lab}.git")
+    if repository.path.is_dir() and (head := repository.head()):
+        return repository.holds(head, sops.NAME)
+    return (source / sops.NAME).is_file()
+
+
 def root_certificate(folder: SiteFolder, proxy: str) -> Path:
     """Where Caddy keeps the root of its internal certificate authority."""
     return _quiet(folder).folders.data(proxy, "data") / "caddy/pki/authorities/local/root.crt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 
 from blumeops.base.tree import FileTree
@@ -11,20 +12,23 @@ from blumeops.lab.schema import SCHEMAS, schema_files
 
 
 def init(arguments: argparse.Namespace) -> int:
-    """`blumeops init`: a lab of one's own, as a Git repository with its first commit."""
+    """`blumeops init`: a lab of one's own, as a Git repository with its first commit, its key and its secrets."""
     from blumeops.app import new_lab
+    from blumeops.base.site import SiteFolder, default_state
     from blumeops.checks.check import check_folder
     from blumeops.forge import push_hook
 
     folder = arguments.folder.absolute()
     name = arguments.name or new_lab.legal_name(folder.resolve().name)
-    made = new_lab.make_lab(folder, name, arguments.example)
+    site = SiteFolder((arguments.state or default_state(name)).absolute())
+    made = new_lab.make_lab(folder, name, site, arguments.example, arguments.age_key)
     output.say_findings(check_folder(folder).findings, sys.stderr)
     hook = push_hook.write(folder, [sys.executable, "-I", "-m", "blumeops"]) if arguments.hook else None
     if arguments.json:
         output.say_json({
             "version": 1, "lab": made.name, "folder": str(folder), "files": list(made.files),
             "revision": made.revision, "hook": str(hook) if hook else None,
+            "age_key": str(made.key),
         })  # fmt: skip
     else:
         for file in made.files:
@@ -32,8 +36,18 @@ def init(arguments: argparse.Namespace) -> int:
         output.progress(f"{made.name} begins with {made.revision[:8]}, in {folder}")
         if hook:
             output.progress("a push to its main branch is checked first, by .git/hooks/pre-push")
-        output.progress("next: blumeops doctor, then blumeops up, in that folder; `up` makes the key of its secrets")
+        output.progress(f"its secrets are encrypted for the key in {made.key}")
+        output.progress("  keep a copy of that file elsewhere: without it nobody can open them any more")
+        named = "".join(f" {word}" for word in _for_up(arguments))
+        output.progress(f"next, in that folder: blumeops doctor{named}, then blumeops up{named}")
     return 0
+
+
+def _for_up(arguments: argparse.Namespace) -> list[str]:
+    """What `doctor` and `up` have to be told to find the key again."""
+    words = ["--state", str(arguments.state.absolute())] if arguments.state else []
+    words += ["--age-key", str(arguments.age_key.absolute())] if arguments.age_key else []
+    return [shlex.quote(word) for word in words]
 
 
 def schema(arguments: argparse.Namespace) -> int:

@@ -46,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
     init.add_argument("folder", type=Path, metavar="DIR", help="a folder that is not there yet, or is empty")
     init.add_argument("--name", metavar="NAME", help="the lab's name (default: the folder's)")
     init.add_argument("--example", choices=["first", "blumeops"], help="copy this lab of the project")
+    init.add_argument("--age-key", type=Path, metavar="FILE", help="the key of its secrets, made if it is not there")
+    init.add_argument("--state", type=Path, metavar="DIR", help="where `up` will keep its state: the key lies there")
     init.add_argument("--hook", action="store_true", help="check before each push to main, by a pre-push hook")
     command("check", "all findings from the description alone; nothing is changed")
     plan = command("plan", "what a sync would change, in words and as diffs")

@@ -36,7 +36,8 @@ def up(arguments: argparse.Namespace) -> int:
     app.prepare(where.site)
     with _alone(where.site):
         _claim(where)
-        key = find_key(arguments.age_key, app.environment(), where.site.age_key, create=True)
+        create = not app.holds_secrets(where.site, where.lab, where.folder)
+        key = find_key(arguments.age_key, app.environment(), where.site.age_key, create=create)
         begun = app.seed(where.site, where.lab, where.folder, output.progress)
         settings = app.settings_of(where.site, where.lab, checked.passed.lab.settings)
         app.start_controller(where.site, settings.here.forge, key.path, output.progress)
@@ -136,9 +137,9 @@ def _alone(site: SiteFolder) -> Iterator[None]:
 
 
 def _refuse_foreign(where: Place) -> None:
-    """A folder with somebody else's files in it does not become a site. Raises UserError `BLU796`."""
-    path = where.site.path
-    if path.is_dir() and not where.site.lab_name.is_file() and any(path.iterdir()):
+    """A folder with somebody else's files in it does not become a site; the key may be there. Raises UserError `BLU796`."""
+    path, expected = where.site.path, {where.site.age_key.name, where.site.lock.name}
+    if path.is_dir() and not where.site.lab_name.is_file() and {each.name for each in path.iterdir()} - expected:
         raise UserError("BLU796", str(path), "holds other files, and no site", "name an empty folder with --state")
 
 

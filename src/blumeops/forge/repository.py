@@ -111,6 +111,10 @@ class Repository:
             raise UserError("BLU601", printable(name), "is no revision of this lab", "`blumeops history` lists them")
         return commit_id(done.stdout.decode().split()[-1])
 
+    def holds(self, revision: str, path: str) -> bool:
+        """Whether there is a file of that path in the revision."""
+        return bool(git(self.path, "ls-tree", "-z", commit_id(revision), "--", path))
+
     def log(self, revision: str | None = None, limit: int = 50) -> list[Commit]:
         """The last `limit` commits up to `revision` (default: main), newest first; none before the first commit."""
         start = revision or self.head()
