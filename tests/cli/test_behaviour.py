@@ -30,6 +30,7 @@ COMMANDS = [
     "up",
     "down",
     "sync",
+    "rollback",
     "status",
     "logs",
     "history",

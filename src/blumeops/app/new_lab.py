@@ -1,8 +1,8 @@
 """A lab of one's own: a folder that is not there, or empty, becomes a Git repository with one commit.
 
 What enters: the folder, the lab's name, which example, if any, and where its key is to lie. What leaves: the files
-committed, among them the secrets that the lab needs, encrypted, and the revision. Promised: the lab passes the checks; a
-folder with anything in it is left alone; what cannot be finished is taken away.
+committed, among them the secrets that the lab needs, encrypted; the revision; the key. Promised: the lab passes the
+checks; a folder with anything in it is left alone; what cannot be finished is taken away.
 """
 
 from __future__ import annotations

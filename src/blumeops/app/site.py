@@ -24,12 +24,15 @@ from blumeops.forge.hook_client import SHOWN, STATUS
 from blumeops.forge.repository import Repository
 from blumeops.lab.model import Settings
 from blumeops.loop.revision import read_revision
+from blumeops.loop.rollback import target_of
 from blumeops.loop.vault import reader
 from blumeops.plan.compare import start_order
 from blumeops.render.local_unit import LocalUnit, Port
 from blumeops.secrets import sops
 from blumeops.secrets.age import find_key
 from blumeops.secrets.references import Reference
+from blumeops.status import records
+from blumeops.status.database import read_database
 
 CONTROLLER = "controller"
 Say = Callable[[str], None]
@@ -179,10 +182,26 @@ def controller_answers(folder: SiteFolder) -> bool:
 
 def request_sync(folder: SiteFolder) -> Iterator[str | int]:
     """Ask the controller to sync: yields lines, then the exit code. Raises Unavailable `BLU794`."""
+    return _ask(folder, "/sync")
+
+
+def request_rollback(folder: SiteFolder, target: str) -> Iterator[str | int]:
+    """Ask it to go back to a revision, by its full name: as `request_sync`."""
+    return _ask(folder, f"/rollback?to={target}")
+
+
+def rollback_target(folder: SiteFolder, lab: str, wanted: str | None) -> str:
+    """The full name of the revision to go back to. Raises UserError `BLU790`, and what `target_of` does."""
+    database = read_database(folder.path)
+    runs = records.history(database, records.KEPT_RUNS) if database else []
+    return target_of(existing_repository(folder, lab), runs, wanted)
+
+
+def _ask(folder: SiteFolder, path: str) -> Iterator[str | int]:
     must_exist(folder)
     connection = _UnixConnection(socket_of(folder))
     try:
-        connection.request("POST", "/sync")
+        connection.request("POST", path)
         for line in connection.getresponse():
             if line.startswith(STATUS):
                 yield int(line[len(STATUS) :])

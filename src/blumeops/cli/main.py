@@ -62,6 +62,10 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--site", choices=["here"], default="here", help=argparse.SUPPRESS)
     command("down", "stop it all; what it keeps is kept")
     command("sync", "bring the lab to its revision now, instead of at the next push")
+    rollback = command("rollback", "back to a revision that was applied, as a new commit on main; data stays as it is")
+    rollback.add_argument(
+        "revision", nargs="?", metavar="REV", help="default: the last one that was applied and differs from main"
+    )
     status = command("status", "every unit: revision, health, why")
     status.add_argument("--wait", action="store_true", help="until settled or failed")
     logs = command("logs", "what a service printed")
@@ -107,6 +111,7 @@ def _everywhere(*, lab: bool) -> argparse.ArgumentParser:
 _MODULES = {
     "init": "init", "schema": "init", "doctor": "doctor",
     "check": "describe", "plan": "describe", "render": "describe", "up": "run", "down": "run", "sync": "run",
+    "rollback": "run",
     "controller": "run", "credential": "credential", "status": "watch", "logs": "watch", "history": "watch",
     "op": "secrets",
 }  # fmt: skip

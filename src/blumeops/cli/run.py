@@ -1,4 +1,4 @@
-"""up, down and sync; and the controller that they start."""
+"""up, down, sync and rollback; and the controller that they start."""
 
 from __future__ import annotations
 
@@ -88,6 +88,19 @@ def sync(arguments: argparse.Namespace) -> int:
     return code
 
 
+def rollback(arguments: argparse.Namespace) -> int:
+    """`blumeops rollback`: 0 when main has the files of that revision again, and they are applied."""
+    where = place(arguments)
+    target = app.rollback_target(where.site, where.lab, arguments.revision)
+    output.progress(f"back to {target[:8]}")
+    code = _told(app.request_rollback(where.site, target))
+    if arguments.json:
+        _say_status(where.site, as_json=True)
+    elif not code:
+        output.progress("main has a new commit: git pull")
+    return code
+
+
 def controller(arguments: argparse.Namespace) -> int:
     """The process that the manager keeps running: serves the forge and runs the loop."""
     where = place(arguments)
@@ -120,7 +133,12 @@ def _say_next(where: Place, port: int, key: Path, root: Path) -> None:
 
 def _follow(site: SiteFolder) -> int:
     """Ask for a sync and print its lines; returns the exit code."""
-    for line in app.request_sync(site):
+    return _told(app.request_sync(site))
+
+
+def _told(lines: Iterator[str | int]) -> int:
+    """Print the controller's lines; returns the exit code that stands behind them."""
+    for line in lines:
         if isinstance(line, int):
             return line
         output.progress(line)
@@ -137,7 +155,7 @@ def _alone(site: SiteFolder) -> Iterator[None]:
 
 
 def _refuse_foreign(where: Place) -> None:
-    """A folder with somebody else's files in it does not become a site; the key may be there. Raises UserError `BLU796`."""
+    """A folder with somebody else's files does not become a site; the key may be there. Raises UserError `BLU796`."""
     path, expected = where.site.path, {where.site.age_key.name, where.site.lock.name}
     if path.is_dir() and not where.site.lab_name.is_file() and {each.name for each in path.iterdir()} - expected:
         raise UserError("BLU796", str(path), "holds other files, and no site", "name an empty folder with --state")

@@ -111,6 +111,11 @@ class Repository:
             raise UserError("BLU601", printable(name), "is no revision of this lab", "`blumeops history` lists them")
         return commit_id(done.stdout.decode().split()[-1])
 
+    def has(self, revision: str) -> bool:
+        """Whether the commit of this full name is there still."""
+        argv = ["git", f"--git-dir={self.path}", "cat-file", "-e", f"{commit_id(revision)}^{{commit}}"]
+        return run(argv, env=environment()).code == 0
+
     def holds(self, revision: str, path: str) -> bool:
         """Whether there is a file of that path in the revision."""
         return bool(git(self.path, "ls-tree", "-z", commit_id(revision), "--", path))
@@ -148,6 +153,26 @@ class Repository:
         except OSError as error:
             raise cannot_write(Path(error.filename or folder), error) from error
 
+    def differs(self, one: str, other: str, ignoring: Sequence[str] = ()) -> bool:
+        """Whether two revisions have other files, not counting those named."""
+        left_out = [f":(exclude,top,literal){path}" for path in ignoring]
+        names = git(self.path, "diff-tree", "-r", "--name-only", commit_id(one), commit_id(other), "--", ".", *left_out)
+        return bool(names)
+
+    def content(self, revision: str, path: str) -> bytes | None:
+        """A file of a revision; None where there is none."""
+        return (
+            git(self.path, "cat-file", "blob", f"{commit_id(revision)}:{path}") if self.holds(revision, path) else None
+        )
+
+    def commit_as_before(self, before: str, files: Mapping[str, bytes | None], message: str, parent: str) -> str:
+        """A commit on `parent` with the tree of revision `before`, but for `files` (None: not there). No branch moves
+        there: see `advance`."""
+        with self._index() as index:
+            git(self.path, "read-tree", commit_id(before), env=index)
+            git(self.path, "update-index", "-z", "--index-info", stdin=self._index_lines(files, index), env=index)
+            return self._commit_index(index, message, parent)
+
     def commit_files(self, files: Mapping[str, bytes | None], message: str, parent: str | None) -> str:
         """Commit `files` over the tree of `parent` (None: the first commit) and move `main` there from `parent`.
 
@@ -158,7 +183,7 @@ class Repository:
             if parent is not None:
                 git(self.path, "read-tree", commit_id(parent), env=index)
             git(self.path, "update-index", "-z", "--index-info", stdin=self._index_lines(files, index), env=index)
-            return self._advance(self._commit_index(index, message, parent), parent)
+            return self.advance(self._commit_index(index, message, parent), parent)
 
     def import_folder(self, folder: Path, exclude: Sequence[Path] = ()) -> str:
         """The first revision: HEAD with its history where `folder` is the root of a Git repository of its own;
@@ -174,7 +199,17 @@ class Repository:
             revision = self._commit_folder(folder, exclude)
         for finding in look(self.path, revision).findings:
             raise UserError(finding.code, finding.subject, finding.message, finding.hint, finding.place)
-        return self._advance(revision, None)
+        return self.advance(revision, None)
+
+    def advance(self, revision: str, old: str | None) -> str:
+        """Move main from `old` to `revision`; returns that. Raises EngineError `BLU602` when main is not at `old`."""
+        try:
+            git(self.path, "update-ref", "--create-reflog", BRANCH, commit_id(revision), old or ZERO)
+        except EngineError as error:
+            if self.head() == old:
+                raise
+            raise EngineError("BLU602", "main", "was moved by somebody else meanwhile", "repeat it") from error
+        return revision
 
     def clean(self, *, locks: bool = False) -> None:
         """Remove the quarantines, and with `locks` the lock files, that killed pushes left: none may be running."""
@@ -210,16 +245,6 @@ class Repository:
         tree = git(self.path, "write-tree", env=index).decode().strip()
         above = ["-p", commit_id(parent)] if parent else []
         return git(self.path, "commit-tree", *above, "-F", "-", tree, stdin=message.encode()).decode().strip()
-
-    def _advance(self, revision: str, old: str | None) -> str:
-        """Move main from `old` to `revision`."""
-        try:
-            git(self.path, "update-ref", "--create-reflog", BRANCH, commit_id(revision), old or ZERO)
-        except EngineError as error:
-            if self.head() == old:
-                raise
-            raise EngineError("BLU602", "main", "was moved by somebody else meanwhile", "repeat it") from error
-        return revision
 
     def _fetch_head(self, folder: Path) -> str | None:
         """HEAD of another repository, its objects copied; None where it has no commit yet."""

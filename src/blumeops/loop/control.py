@@ -1,4 +1,4 @@
-"""What the command line asks the controller on its unix socket: to sync, and to say that it is there.
+"""What the command line asks the controller on its unix socket: to sync, to roll back, and to say that it is there.
 
 Answers are lines in the form of the hooks' (`forge.hook_client`): text behind `|`, the exit status at the end.
 """
@@ -27,10 +27,31 @@ def routes(controller: Controller) -> list[Route]:
             return Response(status_code=409)
         return StreamingResponse(_told(controller.want(head, retry=True)), media_type="text/plain")
 
-    return [Route("/ping", ping), Route("/sync", sync, methods=["POST"])]
+    async def rollback(request: Request) -> Response:
+        lines = controller.roll_back(request.query_params.get("to", ""))
+        return StreamingResponse(_rolled_back(lines), media_type="text/plain")
+
+    return [
+        Route("/ping", ping),
+        Route("/sync", sync, methods=["POST"]),
+        Route("/rollback", rollback, methods=["POST"]),
+    ]
 
 
 async def _told(job: Job) -> AsyncIterator[bytes]:
     async for line in job.follow():
-        yield SHOWN + line.replace("\n", " ").encode() + b"\n"
-    yield STATUS + (b"0" if job.result and job.result.ok else b"1") + b"\n"
+        yield _shown(line)
+    yield _status(bool(job.result and job.result.ok))
+
+
+async def _rolled_back(lines: AsyncIterator[str | bool]) -> AsyncIterator[bytes]:
+    async for line in lines:
+        yield _status(line) if isinstance(line, bool) else _shown(line)
+
+
+def _shown(line: str) -> bytes:
+    return SHOWN + line.replace("\n", " ").encode() + b"\n"
+
+
+def _status(ok: bool) -> bytes:
+    return STATUS + (b"0" if ok else b"1") + b"\n"

@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from blumeops.base.errors import BlumeError
-from blumeops.base.findings import errors, in_order
+from blumeops.base.findings import Finding, errors, in_order
 from blumeops.forge.repository import Repository
+from blumeops.loop import rollback
 from blumeops.loop.admission import hindrances, rotated
 from blumeops.loop.revision import Revision, read_revision
 from blumeops.loop.sync import Say, Site, Synced, look, needs_healing, no_secrets, plan_for, sync
@@ -115,11 +116,10 @@ class Controller:
         revision = read_revision(repository, self.site.work, new, env)
         engine = self.site.engine(no_secrets)
         found = hindrances(revision, self.site.lab, self.site.key, engine.applied())
-        for finding in in_order([*revision.findings, *found]):
-            yield str(finding)
-        if revision.checked is None or errors(found):
-            count = len(errors({*revision.findings, *found}))
-            yield f"refused: {count} {'error' if count == 1 else 'errors'}; what runs is untouched"
+        told = in_order([*revision.findings, *found])
+        yield from map(str, told)
+        if revision.checked is None or errors(told):
+            yield _refusal(told)
             return False
         fresh = rotated(self.applied, revision, self.site.key) if self.applied else {}
         yield from plan_lines(plan_for(engine, revision), fresh)
@@ -129,6 +129,30 @@ class Controller:
                 yield f"note: the forge moves to port {after.forge} at the next `blumeops up`"
         self._examined = revision
         return True
+
+    async def roll_back(self, target: str) -> AsyncIterator[str | bool]:
+        """Go back to revision `target`: lines until it has settled, then whether it is applied whole."""
+        try:
+            back = await asyncio.to_thread(rollback.prepare, self.site, target)
+            for finding in back.findings:
+                yield str(finding)
+            if back.revision.checked is None or errors(back.findings):
+                yield _refusal(back.findings)
+                yield False
+                return
+            for line in [*plan_lines(back.plan, {}), *rollback.caution(back)]:
+                yield line
+            new = await asyncio.to_thread(self.site.repository.advance, back.revision.name, back.parent)
+        except BlumeError as error:
+            yield f"refused: {error}"
+            yield False
+            return
+        yield f"main moves from {back.parent[:8]} to {new[:8]}, which has the files of {target[:8]}"
+        self._examined = back.revision
+        job = self.want(new, retry=True)
+        async for line in job.follow():
+            yield line
+        yield bool(job.result and job.result.ok)
 
     # what goes out
 
@@ -219,6 +243,11 @@ def plan_lines(plan: Plan, fresh: Mapping[str, Sequence[str]]) -> list[str]:
     for change in plan.changes:
         lines += [f"  {change.unit}: {change.action}: {effect}" for effect in change.effects]
     return lines
+
+
+def _refusal(findings: Sequence[Finding]) -> str:
+    count = len(errors(findings))
+    return f"refused: {count} {'error' if count == 1 else 'errors'}; what runs is untouched"
 
 
 def _summary(wanted: str, result: Synced, seconds: float) -> list[str]:
