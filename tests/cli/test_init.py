@@ -48,7 +48,7 @@ def test_a_new_lab_passes_the_checks(example: str, tmp_path: Path) -> None:
 def key_and_secrets(folder: Path, lab: str = "lab", key: str = "state/age.key") -> dict[str, object]:
     """The vault of a new lab, opened by the real `sops` with that key."""
     env = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "SOPS_AGE_KEY_FILE": str(folder / key)}
-    argv = [PROGRAM.with_name("sops"), "decrypt", "--output-type", "json", folder / lab / "secrets.sops.yaml"]
+    argv = [str(PROGRAM.with_name("sops")), "decrypt", "--output-type", "json", str(folder / lab / "secrets.sops.yaml")]
     done = subprocess.run(argv, env=env, capture_output=True, check=True)
     vault: dict[str, object] = json.loads(done.stdout)["lab"]
     return vault
@@ -77,7 +77,7 @@ def test_people_make_a_sops_file_by_the_labs_own_rule(tmp_path: Path) -> None:
     """`sops encrypt` in the folder takes the recipients from `.sops.yaml`, and leaves no name unencrypted."""
     run("blumeops init --state TMP/state TMP/lab", tmp_path)
     (tmp_path / "lab" / "secrets.sops.yaml").write_text("lab: {a: {b_unencrypted: canary}}\n")
-    argv = [PROGRAM.with_name("sops"), "encrypt", "--in-place", "secrets.sops.yaml"]
+    argv = [str(PROGRAM.with_name("sops")), "encrypt", "--in-place", "secrets.sops.yaml"]
     subprocess.run(argv, cwd=tmp_path / "lab", env={"HOME": str(tmp_path)}, capture_output=True, check=True)
     assert "canary" not in (tmp_path / "lab" / "secrets.sops.yaml").read_text()
     assert key_and_secrets(tmp_path) == {"a": {"b_unencrypted": "canary"}}
