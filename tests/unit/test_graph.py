@@ -39,6 +39,27 @@ def test_the_edges_of_a_lab(tmp_path: Path) -> None:
     ]
 
 
+def test_what_a_service_in_a_cluster_cannot_do_without(tmp_path: Path) -> None:
+    """Secrets, a name on the tailnet, an operator: parts of its own cluster, in the order in which they can start."""
+    files = {
+        "lab.yaml": "lab: l\nnetwork: {tailnet: t.ts.net}\nsecrets: {store: 1password}\n"
+        "people: {you: {login: a@b.c}}\nhosts: {box: {os: linux, role: compute}}\n"
+        "clusters: {pods: {host: box}, other: {host: box}}\n",
+        "services/a.yaml": "postgresql: {cluster: pods, allow: [you]}\nexternal-secrets: {cluster: pods}\n"
+        "onepassword-connect: {cluster: pods}\ncloudnative-pg: {cluster: pods}\ntailscale-operator: {cluster: other}\n"
+        "kiwix: {cluster: other}\n",
+    }
+    checked = check(tmp_path, files)
+    assert [(e.user, e.why, e.used) for e in checked.facts.edges if not e.used.startswith("cluster:")] == [
+        ("postgresql", "gets its secrets by", "external-secrets"),
+        ("postgresql", "is run by", "cloudnative-pg"),
+        ("external-secrets", "fetches secrets from", "onepassword-connect"),
+    ]
+    order = list(checked.facts.services)
+    assert order.index("onepassword-connect") < order.index("external-secrets") < order.index("postgresql")
+    assert [finding.code for finding in checked.findings] == ["BLU306"]
+
+
 @pytest.mark.parametrize(
     ("pairs", "wanted"),
     [

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from blumeops.base.findings import Finding, Place
 from blumeops.facts.derive import Facts
+from blumeops.facts.graph import parts, wants
 from blumeops.lab.model import Host, Lab
 
 
@@ -26,6 +27,7 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
     for name, cluster in lab.settings.clusters.items():
         if cluster.host in hosts:
             yield from _fit(cluster.host, hosts[cluster.host], lab.place("clusters", name, "host"), name)
+    yield from _missing_parts(lab)
     network = lab.settings.network
     proxy = lab.services.get(network.proxy)
     if network.domain and not network.tailnet and proxy is not None and proxy.host:
@@ -36,6 +38,22 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
                 )
                 hint = "name the tailnet in `network: {tailnet: …}`"
                 yield Finding("BLU305", lab.service_place(route.service), route.service, message, hint)
+
+
+def _missing_parts(lab: Lab) -> Iterator[Finding]:
+    """A warning for each part of a cluster that a service in it cannot do without: it may be there by other means."""
+    there = parts(lab)
+    optional = {"cloudnative-pg"} | ({"external-secrets"} if lab.settings.secrets.store == "sops" else set())
+    for name, service in lab.services.items():
+        for app, why in wants(lab, name).items():
+            if (
+                (service.cluster, app) not in there
+                and app not in optional
+                and lab.broken.isdisjoint({app, "services:"})
+            ):
+                message = f"{why} {app}, which is not described for {service.cluster}"
+                hint = f"add `{app}: {{cluster: {service.cluster}}}`, if nothing else installs it there"
+                yield Finding("BLU306", lab.service_place(name), name, message, hint, severity="warning")
 
 
 def _fit(name: str, host: Host, place: Place, subject: str) -> Iterator[Finding]:

@@ -29,6 +29,7 @@ def cluster_node(name: str) -> str:
 def edges(lab: Lab) -> tuple[Edge, ...]:
     """Every edge whose two ends are described."""
     found = []
+    there = parts(lab)
     for name, service in lab.services.items():
         if service.database:
             place = lab.service_place(name, "database")
@@ -40,12 +41,54 @@ def edges(lab: Lab) -> tuple[Edge, ...]:
         if app and app.app == "argocd" and lab.settings.gitops.forge:
             place = lab.place("gitops", "forge")
             found.append(Edge(name, lab.settings.gitops.forge, "pulls from", place))
+        found += _in_cluster(lab, name, there)
     for name, cluster in lab.settings.clusters.items():
         if cluster.registry:
             place = lab.place("clusters", name, "registry")
             found.append(Edge(cluster_node(name), cluster.registry, "pulls its images from", place))
     nodes = {*lab.services, *(cluster_node(name) for name in lab.settings.clusters)}
     return tuple(edge for edge in found if edge.user in nodes and edge.used in nodes)
+
+
+def wants(lab: Lab, name: str) -> dict[str, str]:
+    """The parts of its cluster that a service cannot do without, by app, each with what it does for the service.
+
+    A part of the cluster itself brings its own secrets: what delivers secrets has to start without being delivered any.
+    """
+    service, app = lab.services[name], lab.app_of(name)
+    if not service.cluster or app is None:
+        return {}
+    if app.kind == "platform":
+        stored = app.app == "external-secrets" and lab.settings.secrets.store == "1password"
+        return {"onepassword-connect": "fetches secrets from"} if stored else {}
+    found = {}
+    if app.secrets or service.secrets or service.database:
+        found["external-secrets"] = "gets its secrets by"
+    if service.allow and lab.settings.network.tailnet:
+        found["tailscale-operator"] = "gets its name on the tailnet from"
+    if app.app == "postgresql":
+        found["cloudnative-pg"] = "is run by"
+    return found
+
+
+def parts(lab: Lab) -> dict[tuple[str, str], str]:
+    """The services that are parts of a cluster, by cluster and app."""
+    return {
+        (service.cluster, app.app): name
+        for name, service in lab.services.items()
+        if service.cluster and (app := lab.app_of(name)) and app.kind == "platform"
+    }
+
+
+def _in_cluster(lab: Lab, name: str, there: Mapping[tuple[str, str], str]) -> list[Edge]:
+    """The edges to those parts of its cluster that are described."""
+    place = lab.service_place(name, "cluster")
+    cluster = lab.services[name].cluster or ""
+    return [
+        Edge(name, there[cluster, app], why, place)
+        for app, why in wants(lab, name).items()
+        if (cluster, app) in there
+    ]  # fmt: skip
 
 
 def in_order(names: Iterable[str], needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
