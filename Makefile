@@ -4,6 +4,7 @@
 LAB   ?= labs/first
 STATE ?=
 TESTS ?= tests
+KILLS ?= 300
 
 BIN      := .venv/bin
 BLUMEOPS := $(BIN)/blumeops
@@ -49,6 +50,11 @@ test-cluster: ## the tests with a real Kubernetes API server (needs Go; the firs
 	@scripts/prepare dev
 	@$(BIN)/python -m tests.cluster.build
 	@$(BIN)/pytest -m cluster
+
+.PHONY: chaos
+chaos: ## kill the controller KILLS times at random moments of updates (300: twenty minutes)
+	@scripts/prepare dev
+	@BLUMEOPS_KILLS=$(KILLS) $(BIN)/pytest -p no:cacheprovider tests/e2e/test_replace.py -k 'serves or random'
 
 .PHONY: check
 check: ## format, lint, types, import rules, dead code

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
 import psutil
@@ -27,6 +29,7 @@ class Site:
     state: Path
     https: int
     forge: int
+    lab: str = "first"
 
     def run(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
         """`blumeops ARGUMENTS` for this site; `code`: the exit code that it must have, None for any."""
@@ -59,12 +62,29 @@ class Site:
         """Whether Miniflux answers through Caddy."""
         return self.curl("/healthcheck").stdout.strip() == "OK"
 
+    def head(self) -> str:
+        """The revision of the forge's main."""
+        argv = ["git", f"--git-dir={self.state / 'forge' / f'{self.lab}.git'}", "rev-parse", "main"]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+    def is_settled(self, revision: str) -> bool:
+        """Whether that revision is applied, and all is well."""
+        status = self.json("status", code=None)
+        return bool(status["settled"]) and status["revision"] == revision
+
     def clone(self, to: Path) -> Clone:
         """A clone of the forge's repository that may push."""
         helper = f"!{BLUMEOPS} credential --state {self.state}"
-        address = f"http://localhost:{self.forge}/first.git"
+        address = f"http://localhost:{self.forge}/{self.lab}.git"
         subprocess.run([*GIT, "clone", "-q", "-c", f"credential.helper={helper}", address, str(to)], check=True)
         return Clone(to)
+
+    def processes_of(self, text: str) -> list[psutil.Process]:
+        """The processes of this site with `text` in their arguments, but for those that only start others."""
+        return [
+            process for process in psutil.process_iter()
+            if self._is_ours(process) and text in " ".join(words := _words(process)) and "launch.py" not in words
+        ]  # fmt: skip
 
     def process(self, name: str) -> psutil.Process:
         """The one running process of that program below this site's state."""
@@ -112,6 +132,17 @@ class Clone:
         (self.path / file).write_text(text.replace(old, new))
         self.git("commit", "-qam", message)
 
+    def rewrite(self, new: str, pattern: str, message: str, file: str = "services/services.yaml") -> None:
+        """Replace what the pattern finds, which must be there, and commit, also when it says the same already."""
+        text, count = re.subn(pattern, new, (self.path / file).read_text())
+        assert count
+        (self.path / file).write_text(text)
+        self.git("commit", "-q", "--allow-empty", "-am", message)
+
+    def start_push(self) -> subprocess.Popen[bytes]:
+        """A push that goes on by itself."""
+        return subprocess.Popen([*GIT, "-C", str(self.path), "push"], stdout=DEVNULL, stderr=DEVNULL)
+
     def git(self, *arguments: str, code: int = 0) -> str:
         """Standard output and error together."""
         done = subprocess.run(
@@ -140,7 +171,7 @@ def make_site(below: Path, lab: str = "first") -> Site:
     with (folder / "lab.yaml").open("a") as file:
         file.write(f"\nhere: {{https: {https}, forge: {forge}}}\n")
     state.mkdir(mode=0o711)
-    return Site(folder, state, https, forge)
+    return Site(folder, state, https, forge, lab)
 
 
 def free_port() -> int:

@@ -42,12 +42,12 @@ def up(arguments: argparse.Namespace) -> int:
         settings = app.settings_of(where.site, where.lab, checked.passed.lab.settings)
         app.start_controller(where.site, settings.here.forge, key.path, output.progress)
     code = _follow(where.site)
-    _say_status(where.site, arguments.json)
+    settled = _say_status(where.site, arguments.json)
     if not arguments.json:
         _say_next(where, settings.here.forge, key.path, app.root_certificate(where.site, settings.network.proxy))
     if not begun and not app.same_as_forge(where.site, where.lab, where.folder):
         output.progress(f"note: what runs is the forge's main, and {where.folder} is not the same: push to change it")
-    return code
+    return code or (0 if settled else 1)
 
 
 def down(arguments: argparse.Namespace) -> int:
@@ -111,7 +111,8 @@ def controller(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _say_status(site: SiteFolder, as_json: bool) -> None:
+def _say_status(site: SiteFolder, as_json: bool) -> bool:
+    """Show it; whether all is settled."""
     database = read_database(site.path)
     assert database is not None
     if as_json:
@@ -119,6 +120,7 @@ def _say_status(site: SiteFolder, as_json: bool) -> None:
     else:
         output.progress("")
         watch.say_status(records.site(database), records.units(database))
+    return records.settled(records.site(database), records.units(database))
 
 
 def _say_next(where: Place, port: int, key: Path, root: Path) -> None:

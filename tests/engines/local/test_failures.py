@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,26 @@ def test_a_refused_password_is_taken_back(engine: LocalEngine, state: Path, monk
     (kept,) = state.glob("units/miniflux/*/grants.json")
     assert (kept.stat().st_mode & 0o777, kept.stat().st_uid) == (0o600, os.geteuid())
     assert CANARY in kept.read_text()
+
+
+def test_a_stopped_service_whose_number_is_lost_gets_another(engine: LocalEngine) -> None:
+    """While it was stopped somebody took its number: the same form moves; with a number that is fixed it says who."""
+    apply(engine, units.web("one"), "started")
+    number = engine.observe()["web"].ports["http"]
+    engine.stop("web")
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        squatter.bind(("127.0.0.1", number))
+        squatter.listen()
+        apply(engine, units.web("one"), "restarted")
+        other = engine.observe()["web"].ports["http"]
+        assert other != number
+    apply(engine, units.web("one", fixed=number), "restarted")
+    engine.stop("web")
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        squatter.bind(("127.0.0.1", number))
+        squatter.listen()
+        outcome = engine.apply(units.web("one", fixed=number), lambda line: None)
+        assert (outcome.action, outcome.error and outcome.error.code) == ("failed", "BLU704")
+        assert f"port {number} (http) is taken by" in outcome.reason

@@ -69,6 +69,8 @@ class Change:
             if self.unit.reload and self.site.process(serving.process).pid:
                 return self._reload(serving, wanted)
             return self._move(program, "replaced" if self.unit.update == "replace" else "restarted")
+        if self._ports_lost(serving):
+            return self._move(program, "restarted")
         return self._stay(serving)
 
     # before
@@ -83,7 +85,11 @@ class Change:
             check_reachable(program.folder, folders.account, hint)
         except Unavailable:
             program = copied(program, folders.shared(folders.state / "programs"))
-            check_reachable(program.folder, folders.account, hint)
+            try:
+                check_reachable(program.folder, folders.account, hint)
+            except Unavailable as error:
+                why = f"its program is in {program.folder}, and {error.subject} {error.message}"
+                raise Unavailable(error.code, self.unit.unit, why, hint) from error
         return program
 
     def _settle(self) -> None:
@@ -127,6 +133,17 @@ class Change:
             port.fixed in (None, at.ports[name]) for name, port in self.unit.ports.items()
         )
         return self.site.resolver(self.unit, at.slot, at.ports).whole(program) if fits else None
+
+    def _ports_lost(self, serving: Instance) -> bool:
+        """Whether it does not run, and somebody else listens at a number of its own by now: it gets others.
+
+        Raises EngineError `BLU704` for a number that it cannot change.
+        """
+        if self.site.process(serving.process).pid:
+            return False
+        for name, port in self.unit.ports.items():
+            ports.require_free(self.unit.unit, name, port, (), self.site.folders.runs_as)
+        return not all(ports.is_free(serving.ports[name], port.protocol) for name, port in self.unit.ports.items())
 
     # the four ways
 
@@ -246,7 +263,7 @@ class Change:
         with site.choosing:
             others = [record for name, record in site.records.all().items() if name != unit.unit]
             avoid = {number for record in others for known in record.ports.values() for number in known}
-            held = set(old.ports.values()) if old else set()
+            held = set(old.ports.values()) if old and ours else set()  # by what runs: others may have the rest
             numbers: dict[str, int] = {}
             for name, port in unit.ports.items():
                 ports.require_free(unit.unit, name, port, ours, site.folders.runs_as)

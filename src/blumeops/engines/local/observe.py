@@ -71,6 +71,8 @@ def _look(site: Site, record: Record, processes: dict[str, Process]) -> Observed
             return Observed(name, "unavailable", reason=refusal, refused=refused)
         return Observed(name, "failed" if failure else "stopped", reason=refusal, refused=refused)
     process = processes.get(at.process, Process("stopped"))
+    if process.state == "stopped" and failure and not record.refused:  # it should run, and could not be started
+        return Observed(name, "failed", reason=refusal, digest=digest_of(at.unit), drift=_drift(site, at))
     why = _why_not(site, at) if process.pid else ""
     young = process.state == "starting" and why and at.unit.health
     state: State = (

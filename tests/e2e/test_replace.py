@@ -1,0 +1,106 @@
+"""A service that may run twice, updated again and again by pushes: nobody who uses it notices anything."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.load import load
+from tests.e2e.site import Clone, Site
+from tests.e2e.test_first import eventually
+
+pytestmark = [pytest.mark.timeout(400), pytest.mark.slow]
+
+KILLS = int(os.environ.get("BLUMEOPS_KILLS", "24"))
+"""How often the controller is killed; `make chaos` asks for hundreds."""
+APP = Path(__file__).with_name("apps") / "web"
+
+
+@pytest.fixture(scope="module")
+def clone(site: Site, place: Path) -> Clone:
+    """labs/first with one more service, of an app that was dropped into the lab: it is up."""
+    shutil.copytree(APP, site.folder / "apps" / "web")
+    with (site.folder / "services" / "services.yaml").open("a") as file:
+        file.write("web: {cluster: cluster, options: {word: w0}}\n")
+    site.run("up")
+    return site.clone(place / "clone")
+
+
+def test_an_app_of_the_labs_own_serves(site: Site, clone: Clone) -> None:
+    """Its folder below `apps/` is all that it needs."""
+    assert clone.path.joinpath("apps/web/app.yaml").is_file()
+    assert site.ask("web").stdout == "w0"
+
+
+def test_ten_replacements_under_load_fail_no_request(site: Site, clone: Clone) -> None:
+    """50 requests a second through Caddy, long ones and POSTs among them, while ten pushes change the service."""
+    began = time.monotonic()
+    with load(site, "web", rate=50) as seen:
+        for number in range(1, 11):
+            clone.change(f"word: w{number - 1}", f"word: w{number}", f"Say w{number}")
+            assert "web: replaced" in clone.push()
+            assert site.ask("web").stdout == f"w{number}"
+        seconds = time.monotonic() - began
+    assert seen.failed == []
+    assert {text for _, text in seen.answers} == {f"w{number}" for number in range(11)}
+    assert len(seen.answers) > 40 * seconds
+
+
+def test_a_replacement_that_ends_at_once_is_not_noticed(site: Site, clone: Clone) -> None:
+    """The new one never gets healthy: the old one serves on, every request of it."""
+    with load(site, "web", rate=50) as seen:
+        clone.change("{word: w10}", "{word: w11, exit: true}", "End at once")
+        printed = clone.push()
+        assert "rolled back" in printed
+        assert "ends at once, as it was told" in printed
+        clone.git("revert", "--no-edit", "HEAD")
+        assert "applied" in clone.push()
+    assert seen.failed == []
+    assert {text for _, text in seen.answers} == {"w10"}
+
+
+def lands(site: Site, clone: Clone, head: str) -> bool:
+    """A gate that is killed says no: then the person pushes again, once the controller is back."""
+    return site.head() == head or clone.start_push().wait(60) == 0
+
+
+@pytest.mark.timeout(60 + 30 * KILLS)
+def test_a_controller_killed_at_random_moments_converges(site: Site, clone: Clone) -> None:
+    """SIGKILL somewhere in each of many syncs: requests are answered meanwhile, the revision is applied in the end,
+    each program runs once, and nothing is left over."""
+    seed = random.randrange(10**6)
+    chance = random.Random(seed)
+    with load(site, "web", rate=20) as seen:
+        for number in range(1, KILLS + 1):
+            what = f"seed {seed}, kill {number}"
+            polling = chance.choice(("30m", "60m"))
+            clone.rewrite(f"word: k{number}", r"word: \w+", what)
+            clone.rewrite(f"polling: {polling}", r"polling: \w+", what)
+            head = clone.git("rev-parse", "HEAD").strip()
+            pushing = clone.start_push()
+            time.sleep(chance.uniform(0, 1.5))
+            if killed := site.controller():
+                with suppress(psutil.NoSuchProcess):
+                    killed.kill()
+            pushing.wait(60)
+            assert eventually(partial(lands, site, clone, head), 60), what
+            assert eventually(partial(site.is_settled, head), 60), what
+            assert site.ask("web").stdout == f"k{number}", what
+            assert site.process("miniflux").environ()["POLLING_FREQUENCY"] == polling.rstrip("m"), what
+    assert seen.failed == []
+    programs = sorted(path.stem for path in (site.state / "manager/conf.d").glob("*.conf"))
+    assert [name.partition(".")[0] for name in programs] == ["caddy", "controller", "miniflux", "postgresql", "web"]
+    for unit in ("caddy", "miniflux", "postgresql", "web"):
+        assert len(list((site.state / "units" / unit).glob("*/config"))) == 1
+    for name in ("caddy", "miniflux", "postgres"):
+        site.process(name)  # exactly one
+    assert len(site.processes_of("units/web")) == 1
+    assert not list((site.state / "work").iterdir())
