@@ -1,7 +1,7 @@
 # `make` alone explains itself: it lists every target that has `##` after it.
 .DEFAULT_GOAL := help
 
-LAB   ?= labs/first
+LAB   ?= labs/blumeops
 STATE ?=
 TESTS ?= tests
 KILLS ?= 300

@@ -7,6 +7,7 @@ figures are: it measures, and people judge.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -76,10 +77,10 @@ def large() -> None:
 
 @contextmanager
 def running() -> Iterator[tuple[Site, float]]:
-    """labs/first, up for the second time (so everything is fetched), and how long that took."""
+    """The example lab, up for the second time (so everything is fetched), and how long that took."""
     folder = Path(tempfile.mkdtemp(prefix="blumeops-bench-", dir="/tmp"))  # short, for sockets
     folder.chmod(0o711)
-    site = make_site(folder)
+    site = make_site(folder, "blumeops")
     try:
         site.run("up")
         site.run("down")
@@ -95,7 +96,7 @@ def fresh_up(site: Site) -> float:
     """`up` of another, empty state: initdb, migrations and secrets, but no download."""
     folder = Path(tempfile.mkdtemp(prefix="fresh-", dir=site.folder.parent))
     folder.chmod(0o711)
-    other = make_site(folder)
+    other = make_site(folder, "blumeops")
     try:
         return timed_call(lambda: other.run("up"))
     finally:
@@ -139,9 +140,9 @@ def pushes(site: Site) -> None:
 
 
 def _poll_every(clone: Clone, minutes: int) -> None:
-    path = clone.path / "services/services.yaml"
-    head, _, rest = path.read_text().partition("polling: ")
-    path.write_text(f"{head}polling: {minutes}m{rest.partition('m')[2]}")
+    path = clone.path / "services/cluster.yaml"
+    text = re.sub(r"  options: \{polling: .*\n", "", path.read_text())
+    path.write_text(text.replace("miniflux:\n", f"miniflux:\n  options: {{polling: {minutes}m}}\n"))
 
 
 def _push_until_served(site: Site, clone: Clone, wanted: str) -> tuple[float, float]:
