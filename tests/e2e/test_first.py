@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -242,6 +243,23 @@ def test_a_file_changed_by_hand_is_put_back(site: Site) -> None:
     assert eventually(lambda: file.read_text() == before, seconds=30)
 
 
+def test_a_file_changed_by_hand_is_left_where_the_lab_says_so(site: Site, clone: Clone) -> None:
+    """`heal: false`: status and history tell it; another unit's push leaves it; `sync` puts it back."""
+    clone.git("pull", "-q")
+    clone.change("{host: server}", "{host: server, heal: false}", "Try something out")
+    assert "applied" in clone.push()
+    (file,) = (site.state / "units/caddy").glob("*/config/Caddyfile")
+    before = file.read_text()
+    file.write_text(before + "# by hand\n")
+    assert eventually(lambda: "by hand" in site.units()["caddy"]["reason"], seconds=30)
+    clone.change("polling: 10m", "polling: 12m", "Poll five times an hour")
+    assert "left so" in clone.push()
+    assert file.read_text() == before + "# by hand\n"
+    assert eventually(lambda: any("+# by hand" in run["changes"] for run in _drifted(site)), seconds=30)
+    site.run("sync")
+    assert file.read_text() == before
+
+
 def test_no_secret_is_anywhere_but_where_it_is_needed(site: Site) -> None:
     """Generated values are in no Git object, log, database, unit or argument; the SOPS file holds ciphertext."""
     references = [f"op://first/{item}" for item in ("miniflux/admin-password", "miniflux/database-password")]
@@ -288,3 +306,8 @@ def test_down_leaves_no_process_and_up_brings_all_back(site: Site) -> None:
 
 def _answers(site: Site) -> bool:
     return site.run("status", code=None).returncode == 0
+
+
+def _drifted(site: Site) -> list[dict[str, Any]]:
+    """The history's runs that tell of changes by hand which are left."""
+    return [run for run in site.json("history")["history"] if run["outcome"] == "drifted"]

@@ -17,6 +17,7 @@ from blumeops.checks.check import check_folder
 from blumeops.lab.app import App
 from blumeops.render import local
 from blumeops.render.local_unit import FolderPart, LocalUnit, Part, PortPart, SecretFilePart, SecretPart, Text
+from tests.written import LAB as SMALL
 from tests.written import passed
 
 LABS = Path(__file__).parents[2] / "labs"
@@ -54,6 +55,18 @@ def test_the_order_in_the_files_changes_no_byte(tmp_path: Path) -> None:
 def test_every_field_of_an_app_has_a_meaning_here() -> None:
     """The table of the reference is whole."""
     assert set(local.BECOMES) == set(App.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("lab", "service", "heals"),
+    [("", "", True), ("false", "", False), ("false", "heal: true", True), ("", "heal: false", False)],
+)
+def test_the_service_says_last_whether_it_is_healed(tmp_path: Path, lab: str, service: str, heals: bool) -> None:
+    """`gitops.heal` is for all services that do not say it themselves."""
+    services = f"caddy: {{host: box}}\nkiwix: {{host: box, {service}}}\n"
+    settings = f"gitops: {{heal: {lab}}}\n" if lab else ""
+    checked = passed(tmp_path, {"services/a.yaml": services, "lab.yaml": SMALL + settings})
+    assert local.units(local.render(checked))["kiwix"].heal is heals
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)

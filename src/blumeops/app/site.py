@@ -180,9 +180,10 @@ def controller_answers(folder: SiteFolder) -> bool:
     return True
 
 
-def request_sync(folder: SiteFolder) -> Iterator[str | int]:
-    """Ask the controller to sync: yields lines, then the exit code. Raises Unavailable `BLU794`."""
-    return _ask(folder, "/sync")
+def request_sync(folder: SiteFolder, restore: bool = False) -> Iterator[str | int]:
+    """Ask the controller to sync: yields lines, then the exit code. `restore`: also what was changed by hand and says
+    `heal: false`. Raises Unavailable `BLU794`."""
+    return _ask(folder, "/sync?restore" if restore else "/sync")
 
 
 def request_rollback(folder: SiteFolder, target: str) -> Iterator[str | int]:

@@ -82,7 +82,7 @@ def _note_stopped(site: SiteFolder) -> None:
 def sync(arguments: argparse.Namespace) -> int:
     """`blumeops sync`: 0 when what is on main is applied."""
     site = place(arguments).site
-    code = _follow(site)
+    code = _follow(site, restore=True)
     if arguments.json:
         _say_status(site, as_json=True)
     return code
@@ -133,9 +133,9 @@ def _say_next(where: Place, port: int, key: Path, root: Path) -> None:
     output.say(f"keep       {key} opens the lab's secrets: have a copy elsewhere")
 
 
-def _follow(site: SiteFolder) -> int:
+def _follow(site: SiteFolder, restore: bool = False) -> int:
     """Ask for a sync and print its lines; returns the exit code."""
-    return _told(app.request_sync(site))
+    return _told(app.request_sync(site, restore))
 
 
 def _told(lines: Iterator[str | int]) -> int:

@@ -79,7 +79,7 @@ def history(arguments: argparse.Namespace) -> int:
     for run in records.history(database, arguments.limit):
         when = datetime.fromtimestamp(run.started).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         took = f" in {run.ended - run.started:.1f} s" if run.ended else ""
-        mood = {"applied": "good", "running": "wait"}.get(run.outcome, "bad")
+        mood = {"applied": "good", "healed": "good", "running": "wait", "drifted": "wait"}.get(run.outcome, "bad")
         output.say(f"{when}  {run.revision[:8]}  {output.paint(run.outcome, mood)}{took}")
         for change in run.changes:
             output.say(f"    {change}")

@@ -65,6 +65,8 @@ class ServiceFacts:
     database: DatabaseUse | None
     secrets: tuple[SecretUse, ...]
     wiring: Wiring
+    heal: bool
+    """Whether what was changed by hand is put back."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ def _service(lab: Lab, name: str, app: App, needs: tuple[str, ...]) -> ServiceFa
         database=database_use(lab, name),
         secrets=_secrets(lab, name, app),
         wiring=wire(lab, name),
+        heal=lab.settings.gitops.heal if service.heal is None else service.heal,
     )
 
 

@@ -27,6 +27,7 @@ from blumeops.lab.fields import (
     Strict,
     Templated,
     TimeOfDay,
+    Truth,
     Vault,
     Version,
 )  # fmt: skip
@@ -39,6 +40,8 @@ class Gitops(Strict):
 
     forge: Name | None = None
     branch: Branch = "main"
+    heal: Truth = True
+    """What was changed by hand is put back; `false`: it is only told. A service may say otherwise."""
 
 
 class Dns(Strict):
@@ -167,6 +170,8 @@ class Service(Strict):
     state: State | None = None
     health: Health | None = None
     resources: Resources | None = None
+    heal: Truth | None = None
+    """Whether what was changed by hand is put back, where this service differs from `gitops.heal`."""
     kubernetes: dict[str, Any] = Field(default_factory=dict)
     """What only Kubernetes can say: merged into the workload whole."""
     ansible: dict[str, Any] = Field(default_factory=dict)

@@ -21,11 +21,12 @@ def routes(controller: Controller) -> list[Route]:
     async def ping(_: Request) -> Response:
         return JSONResponse({"version": 1, "site": "here"})
 
-    async def sync(_: Request) -> Response:
+    async def sync(request: Request) -> Response:
         head = controller.site.repository.head()
         if head is None:
             return Response(status_code=409)
-        return StreamingResponse(_told(controller.want(head, retry=True)), media_type="text/plain")
+        job = controller.want(head, retry=True, restore="restore" in request.query_params)
+        return StreamingResponse(_told(job), media_type="text/plain")
 
     async def rollback(request: Request) -> Response:
         lines = controller.roll_back(request.query_params.get("to", ""))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from blumeops.base.errors import BlumeError
@@ -16,9 +17,11 @@ from blumeops.base.findings import Finding, errors, in_order
 from blumeops.forge.repository import Repository
 from blumeops.loop import rollback
 from blumeops.loop.admission import hindrances, rotated
+from blumeops.loop.healing import Healer
 from blumeops.loop.revision import Revision, read_revision
-from blumeops.loop.sync import Say, Site, Synced, look, needs_healing, no_secrets, plan_for, sync
+from blumeops.loop.sync import Say, Site, Synced, look, no_secrets, plan_for, sync
 from blumeops.loop.vault import reader
+from blumeops.loop.watcher import Watcher
 from blumeops.plan.compare import Plan
 from blumeops.status import records
 
@@ -36,6 +39,7 @@ class Job:
 
     revision: str
     retry: bool = False
+    restore: bool = False
     lines: list[str] = field(default_factory=list)
     result: Synced | None = None
     superseded_by: str = ""
@@ -82,15 +86,17 @@ class Controller:
         self._wake = asyncio.Event()
         self._examined: Revision | None = None
         self._telling: set[asyncio.Task[None]] = set()
+        self._healer = Healer()
 
     # what comes in
 
-    def want(self, revision: str, *, retry: bool = False) -> Job:
-        """Ask for a revision; the job that brings it. `retry`: also what was refused in this form before."""
+    def want(self, revision: str, *, retry: bool = False, restore: bool = False) -> Job:
+        """Ask for a revision; the job that brings it. `retry`: also what was refused in this form before; `restore`:
+        also what was changed by hand and says `heal: false`."""
         for job in (self._next, self._current):
-            if job and job.revision == revision and not job.over and (job.retry or not retry):
+            if job and job.revision == revision and not job.over and job.retry >= retry and job.restore >= restore:
                 return job
-        waiting, self._next = self._next, Job(revision, retry=retry)
+        waiting, self._next = self._next, Job(revision, retry=retry, restore=restore)
         if waiting:
             told = asyncio.create_task(waiting.supersede(revision))
             self._telling.add(told)
@@ -163,8 +169,23 @@ class Controller:
         head = self.site.repository.head()
         if head:
             self.want(head, retry=True)
+        loop = asyncio.get_running_loop()
+        watcher = Watcher(self.site, lambda: self.applied, self._wake.set)
+        self.site.saw = lambda seen, whole: loop.call_soon_threadsafe(watcher.saw, seen, whole)
+        watching = asyncio.create_task(watcher.run())
+        try:
+            await self._serve(stop, watching)
+        finally:
+            self.site.saw = lambda seen, whole: None
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+    async def _serve(self, stop: asyncio.Event, watching: asyncio.Task[None]) -> None:
         stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
+            if watching.done():  # a bug: what it met is for the log, and this process starts anew
+                watching.result()
             waking = asyncio.create_task(self._wake.wait())
             await asyncio.wait({waking, stopping}, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
             waking.cancel()
@@ -213,7 +234,7 @@ class Controller:
         revision = self.site.repository.head() or job.revision
         examined, self._examined = self._examined, None
         known = examined if examined and examined.name == revision else None
-        result, applied = sync(self.site, revision, say, known, retry=job.retry)
+        result, applied = sync(self.site, revision, say, known, retry=job.retry, restore=job.restore)
         self.applied = applied or self.applied
         return result
 
@@ -221,11 +242,7 @@ class Controller:
         """See how everything is; what was changed by hand or stopped is put back."""
         try:
             engine = self.site.engine(reader(applied, self.site.key))
-            ill = needs_healing(engine, applied, look(self.site, engine, applied))
-            for unit in ill:
-                log.warning("%s is not as described: putting it back", unit)
-                engine.apply(applied.units[unit], lambda line: log.info("%s", line))
-            if ill:
+            if self._healer.heal(self.site, engine, applied, look(self.site, engine, applied)):
                 look(self.site, engine, applied)
         except BlumeError as error:
             log.warning("%s", error)

@@ -7,15 +7,15 @@ stands in the history: the intent before the act, the outcome after it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from blumeops.base.errors import BlumeError
 from blumeops.base.findings import Finding, errors
-from blumeops.engines.local.engine import LocalEngine, Observed, Outcome
+from blumeops.engines.local.engine import LocalEngine, Observed, Outcome, digest_of
 from blumeops.forge.repository import Repository
 from blumeops.loop.admission import hindrances
 from blumeops.loop.revision import Revision, read_revision
@@ -28,6 +28,7 @@ from blumeops.status.database import Database
 
 Say = Callable[[str], None]
 AT_ONCE = 4
+_LEFT = "was changed by hand, and is left so (heal: false); `blumeops sync` puts it back"
 _REFUSED_BEFORE = "was refused in this very form before; `blumeops sync` tries it again"
 
 
@@ -43,6 +44,8 @@ class Site:
     engine: Callable[[Callable[[str], str]], LocalEngine]
     """An engine that asks the given function for secrets."""
     clock: Callable[[], float] = time.time
+    saw: Callable[[Mapping[str, Observed], bool], object] = lambda seen, whole: None
+    """Told what each look saw, and whether it was one at everything; from the thread that looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +66,19 @@ class Synced:
 
 
 def sync(
-    site: Site, wanted: str, say: Say, known: Revision | None = None, *, retry: bool = False
+    site: Site,
+    wanted: str,
+    say: Say,
+    known: Revision | None = None,
+    *,
+    retry: bool = False,
+    restore: bool = False,
 ) -> tuple[Synced, Revision | None]:
     """Bring the site to revision `wanted` of main; `known`: that revision, where the gate has read it already.
 
     A unit that was refused in the very form that is wanted is left alone, unless `retry` says otherwise: what
-    serves in its place is not interrupted by a push that has nothing to do with it.
+    serves in its place is not interrupted by a push that has nothing to do with it. In the same way one that was
+    changed by hand and says `heal: false` is left as it is, unless `restore` says otherwise or it is to be another.
 
     Returns how it ended, and the revision whose units are the wanted ones now: None when it was refused whole.
     Raises EngineError `BLU910` when the status database is damaged; every other error is told, and recorded.
@@ -83,7 +93,7 @@ def sync(
             record = replace(record, wanted_revision=revision.name)
             records.put_site(site.database, record)
             applied = revision
-            synced = _apply(site, revision, say, retry)
+            synced = _apply(site, revision, say, retry, restore)
         except NotAdmitted as refusal:
             synced = _refused(site, wanted, refusal.findings)
         except BlumeError as error:
@@ -127,19 +137,23 @@ def _refused(site: Site, revision: str, findings: Sequence[Finding]) -> Synced:
     return Synced(revision, False, lines)
 
 
-def _apply(site: Site, revision: Revision, say: Say, retry: bool) -> Synced:
+def _apply(site: Site, revision: Revision, say: Say, retry: bool, restore: bool) -> Synced:
     engine = site.engine(reader(revision, site.key))
     plan = compare(revision.units, engine.applied())
     changes = [f"{change.unit}: {change.action}: {effect}" for change in plan.changes for effect in change.effects]
     run = records.begin(site.database, revision.name, site.clock(), changes)
-    refused = {} if retry else {name: each for name, each in engine.observe().items() if each.refused}
+    before = engine.observe() if not retry or not all(unit.heal for unit in revision.units.values()) else {}
+    left = (
+        set() if restore else {name for name, unit in revision.units.items() if is_left(unit, before.get(name), retry)}
+    )
+    refused = {} if retry else {name: each for name, each in before.items() if each.refused}
     # Before the rest, so that what is gone gives its ports and names to what comes. Not only what serves: a unit
     # that never got healthy, and what a killed controller had begun, are in the engine's inventory too.
     leaving = [change.unit for change in plan.changes if change.action == "remove"]
     leaving += sorted(engine.known() - revision.units.keys() - set(leaving))
     for name in leaving:
         _step(site, run, name, partial(_remove, engine, name), say)
-    outcomes = _apply_units(site, engine, revision.units, refused, run, say)
+    outcomes = _apply_units(site, engine, revision.units, refused, left, run, say)
     seen = look(site, engine, revision)
     # A program that this machine cannot have is a state, not a failure: the rest of the lab is up.
     bad = [each for name, each in outcomes.items() if not each.ok and seen[name].state != "unavailable"]
@@ -153,6 +167,7 @@ def _apply_units(
     engine: LocalEngine,
     units: Mapping[str, LocalUnit],
     refused: Mapping[str, Observed],
+    by_hand: Collection[str],
     run: int,
     say: Say,
 ) -> dict[str, Outcome]:
@@ -165,6 +180,10 @@ def _apply_units(
             for name in list(left):
                 if all(need in outcomes or need not in units for need in units[name].needs):
                     left.remove(name)
+                    if name in by_hand:
+                        say(f"{name}: {_LEFT}")
+                        outcomes[name] = Outcome(name, "left", _LEFT)
+                        continue
                     before = refused.get(name)
                     if before and engine.refuses(units[name]):
                         outcomes[name] = _as_before(name, before, say)
@@ -205,38 +224,56 @@ def _remove(engine: LocalEngine, unit: str) -> Outcome:
     return Outcome(unit, "removed")
 
 
-def look(site: Site, engine: LocalEngine, revision: Revision) -> dict[str, Observed]:
-    """Observe every unit and record its condition; the units whose record differed are returned."""
-    seen = engine.observe()
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a look at some units is about: their names, pids that are known to be gone, and by unit what is known of
+    it besides, to be told as long as it is not well."""
+
+    names: Collection[str]
+    gone: Collection[int] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+def look(site: Site, engine: LocalEngine, revision: Revision, around: Around | None = None) -> dict[str, Observed]:
+    """Observe every unit, or some and those that these concern, and record their condition; what was seen is
+    returned."""
+    seen = engine.observe(around.names, around.gone) if around else engine.observe()
+    notes = around.notes if around else {}
     now = site.clock()
     units = [
         records.Unit(
-            id=name, kind=unit.app, place=unit.place, state=each.state, health=_health(each), reason=each.reason,
+            id=name, kind=unit.app, place=unit.place, state=each.state, health=_health(each),
+            reason=_reason(each, notes.get(name, "")),
             revision=revision.name, since=now, url=_address(unit, each),
         )
         for name, unit in revision.units.items()
         if (each := seen.get(name)) is not None
     ]  # fmt: skip
-    for gone in {unit.id for unit in records.units(site.database)} - revision.units.keys():
-        records.forget(site.database, gone)
+    if around is None:
+        for old in {unit.id for unit in records.units(site.database)} - revision.units.keys():
+            records.forget(site.database, old)
     records.put_units(site.database, units)
+    site.saw({name: each for name, each in seen.items() if name in revision.units}, around is None)
     return seen
 
 
-def needs_healing(engine: LocalEngine, revision: Revision, seen: Mapping[str, Observed]) -> list[str]:
-    """Units whose files were changed by hand, or that do not run though they should."""
-    return [
-        name
-        for name, unit in revision.units.items()
-        if (each := seen.get(name)) is not None
-        and (each.drift or each.state in ("stopped", "waiting") or (each.state == "failed" and not each.instance))
-        and not engine.refuses(unit)
-    ]
+def is_left(unit: LocalUnit, seen: Observed | None, starting: bool = False) -> bool:
+    """Whether the unit was changed by hand, and the lab wants that to be left. `starting`: the site begins, so that
+    what does not run was not stopped by hand."""
+    if seen is None or unit.heal or not seen.instance or seen.digest != digest_of(unit):
+        return False
+    return bool(seen.drift) or (seen.state == "stopped" and not starting)
 
 
 def plan_for(engine: LocalEngine, revision: Revision) -> Plan:
     """What a sync to the revision would change."""
     return compare(revision.units, engine.applied())
+
+
+def _reason(seen: Observed, note: str) -> str:
+    if not note or seen.health == "healthy" or seen.reason.startswith(note):
+        return seen.reason
+    return f"{note}; {seen.reason}" if seen.reason else note
 
 
 def _health(seen: Observed) -> records.Health:

@@ -18,12 +18,13 @@ from blumeops.render.local_unit import LocalUnit
 Action = Literal["start", "restart", "replace", "reload", "record", "remove"]
 _NO_RESTART = {
     "app", "place", "url", "needs", "memory", "health", "sources", "grants", "init", "state", "samples", "update",
-    "reload", "metrics",
+    "reload", "metrics", "heal",
 }  # fmt: skip
 """What the running process does not see: the engine compares how it was started."""
 _FIELDS = {
     "env": "environment", "url": "address", "init": "first start", "secret_files": "secrets", "stop_signal": "stop",
     "stop_seconds": "stop", "sources": "where the program comes from", "grants": "database", "state": "what is kept",
+    "heal": "what becomes of changes by hand",
 }  # fmt: skip
 """The names of fields in a person's words, where they differ."""
 

@@ -24,7 +24,7 @@ def lines(unit: LocalUnit) -> list[str]:
     """The unit, one fact a line."""
     found = []
     for name, value in unit:
-        if value in (None, "", (), {}) or name == "unit":
+        if value in (None, "", (), {}) or name == "unit" or (name == "heal" and value):
             continue
         found += _value(name, value)
     return found

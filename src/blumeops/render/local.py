@@ -126,6 +126,7 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
         stop_seconds=app.stop.within,
         memory=(service.service.resources or app.resources).memory,
         url=service.here_url,
+        heal=service.heal,
     )
 
 

@@ -147,5 +147,7 @@ class LocalUnit(Strict):
     stop_seconds: float = 10.0
     memory: int | None = None
     """Bytes, a limit where the platform has one."""
+    heal: bool = True
+    """Whether what was changed by hand is put back; else it is only told."""
     url: str = ""
     """Where people find it."""

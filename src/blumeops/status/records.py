@@ -18,7 +18,8 @@ from blumeops.status.database import Database
 State = Literal["running", "starting", "stopped", "failed", "waiting", "provided", "scheduled", "unavailable"]
 Health = Literal["healthy", "unhealthy", "unknown"]
 """A running unit that has no health check of its own is healthy."""
-Outcome = Literal["applied", "refused", "failed", "superseded"]
+Outcome = Literal["applied", "refused", "failed", "superseded", "healed", "drifted"]
+"""`healed`: what was changed by hand was put back; `drifted`: it was seen and left, as `heal: false` says."""
 
 AT_REST: frozenset[State] = frozenset({"provided", "scheduled", "unavailable"})
 """States that are as they should be, though nothing runs."""

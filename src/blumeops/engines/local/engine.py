@@ -8,12 +8,12 @@ served goes on serving when the new form does not get healthy; state folders are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from blumeops.base.errors import BlumeError, EngineError
-from blumeops.engines.local import addresses, helpers, instance, leftovers
+from blumeops.engines.local import addresses, drift, helpers, instance, leftovers
 from blumeops.engines.local.change import Change
 from blumeops.engines.local.folders import Folders, service_account
 from blumeops.engines.local.manager import ProcessManager
@@ -56,9 +56,20 @@ class LocalEngine:
         except BlumeError as error:
             return failed(self._site, unit, error)
 
-    def observe(self) -> dict[str, Observed]:
-        """Every unit that was ever applied and not removed, as it is now."""
-        return observe(self._site)
+    def observe(self, around: Collection[str] | None = None, ended: Collection[int] = ()) -> dict[str, Observed]:
+        """Every unit that was ever applied and not removed, as it is now. `around`: only these, those that use them
+        and what all of them need; `ended`: pids that are known to be gone, whatever the manager says yet."""
+        return observe(self._site, around, ended)
+
+    def busy(self, unit: str) -> bool:
+        """Whether the unit is being changed at this moment."""
+        return self._site.records.busy(unit)
+
+    def drift(self, unit: str) -> str:
+        """What was changed by hand in the files of the instance that serves, as a unified diff without secrets;
+        empty where nothing was, or where it cannot be told."""
+        record = self._site.records.read(unit)
+        return drift.shown(self._site, record.serving) if record and record.serving else ""
 
     def applied(self) -> dict[str, LocalUnit]:
         """What runs, in the form that serves; a unit that never got healthy is not in it."""

@@ -67,5 +67,12 @@ class ProcessManager(Protocol):
     def states(self) -> dict[str, Process]:
         """Every program that is defined. Empty when the manager does not run."""
 
+    def has_ended(self, name: str, pid: int) -> bool:
+        """Whether the process that was started as `name` with this pid is known to have ended: its pid may be
+        another's by now."""
+
+    def pid(self) -> int:
+        """The manager's own process; 0 when it does not run."""
+
     def shutdown(self) -> None:
         """Stop every program and the manager itself."""

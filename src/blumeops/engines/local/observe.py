@@ -5,12 +5,13 @@ Looking changes nothing. All health checks are asked at the same time, each for 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
 
 from blumeops.base.errors import BlumeError
-from blumeops.engines.local import addresses, health, instance
+from blumeops.engines.local import drift, health
 from blumeops.engines.local.manager import Process
 from blumeops.engines.local.record import Instance, Record, digest_of
 from blumeops.engines.local.refusals import still_refused
@@ -39,15 +40,29 @@ class Observed:
     drift: tuple[str, ...] = ()
 
 
-def observe(site: Site) -> dict[str, Observed]:
-    """By unit. Never raises for a unit that is ill: that is what it tells."""
+def observe(site: Site, around: Collection[str] | None = None, ended: Collection[int] = ()) -> dict[str, Observed]:
+    """By unit. Never raises for a unit that is ill: that is what it tells. `around`: these units, those that use them
+    and what all of them need; None: all. `ended`: pids that are gone, though the manager may not have noticed."""
     records = site.records.all()
-    processes = site.manager.states()
+    if around is not None:
+        records = {name: records[name] for name in _neighbours(records, around)}
+    processes = {
+        name: Process("crashed", 0, each.since) if each.pid in ended else each
+        for name, each in site.manager.states().items()
+    }
     with ThreadPoolExecutor(max_workers=min(32, len(records) + 1)) as pool:
         seen = dict(
             zip(records, pool.map(lambda record: _look(site, record, processes), records.values()), strict=True)
         )
     return {name: _explained(each, records[name], seen) for name, each in seen.items()}
+
+
+def _neighbours(records: Mapping[str, Record], around: Collection[str]) -> list[str]:
+    """The names of `around`, of those that use them and of what all of them need."""
+    needs = {name: set(record.wanted.needs) for name, record in records.items()}
+    wanted = {name for name in records if name in around or needs[name] & set(around)}
+    wanted = wanted.union(*(needs[name] for name in wanted))
+    return [name for name in records if name in wanted]
 
 
 def _look(site: Site, record: Record, processes: dict[str, Process]) -> Observed:
@@ -72,7 +87,7 @@ def _look(site: Site, record: Record, processes: dict[str, Process]) -> Observed
         return Observed(name, "failed" if failure else "stopped", reason=refusal, refused=refused)
     process = processes.get(at.process, Process("stopped"))
     if process.state == "stopped" and failure and not record.refused:  # it should run, and could not be started
-        return Observed(name, "failed", reason=refusal, digest=digest_of(at.unit), drift=_drift(site, at))
+        return Observed(name, "failed", reason=refusal, digest=digest_of(at.unit), drift=drift.of(site, at))
     why = _why_not(site, at) if process.pid else ""
     young = process.state == "starting" and why and at.unit.health
     state: State = (
@@ -80,10 +95,16 @@ def _look(site: Site, record: Record, processes: dict[str, Process]) -> Observed
     )
     reason = why or (f"an update {'was refused' if record.refused else 'failed'}: {refusal}" if refusal else "")
     if state == "failed":
-        reason = _last_words(site, at) or "it ended by itself"
+        words = _last_words(site, at)
+        reason = f"ended by itself: {words}" if words else "ended by itself"
+    changed = drift.of(site, at)
+    if not reason and changed:
+        reason = f"{', '.join(changed)} changed by hand{'' if at.unit.heal else '; left so: heal: false'}"
+    elif not reason and state == "stopped" and not at.unit.heal:
+        reason = "was stopped by hand; left so: heal: false"
     return Observed(
         name, state, ("unhealthy" if why else "healthy") if process.pid else "", reason, at.ports, at.process,
-        process.pid, digest_of(at.unit), refused, process.since, _drift(site, at),
+        process.pid, digest_of(at.unit), refused, process.since, changed,
     )  # fmt: skip
 
 
@@ -103,15 +124,6 @@ def _why_not(site: Site, at: Instance) -> str:
         return site.secrets.mask(health.ask(probe)) if probe else "is not known to the process manager"
     except BlumeError as error:
         return error.message
-
-
-def _drift(site: Site, at: Instance) -> tuple[str, ...]:
-    folder = site.folders.instance(at.unit.unit, at.slot) / "config"
-    now = instance.stamps(instance.read_files(folder), instance.stamp_key(site.folders.state))
-    changed = {name for name in now.keys() | at.written.keys() if now.get(name) != at.written.get(name)}
-    found = [f"config/{name}" for name in sorted(changed)]
-    found += [f"{path.parent.name}/{path.name}" for path in addresses.differing(site.folders, at)]
-    return tuple(found)
 
 
 def _explained(each: Observed, record: Record, seen: dict[str, Observed]) -> Observed:

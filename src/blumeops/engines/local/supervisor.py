@@ -192,6 +192,19 @@ class Supervisor:
             for info in infos
         }
 
+    def has_ended(self, name: str, pid: int) -> bool:
+        """See `ProcessManager`."""
+        try:
+            form = json.loads(self._record(name).read_text())
+            return bool(form["pid"] == pid and form["identity"] != launch.identity(pid))
+        except (OSError, ValueError, LookupError, TypeError):
+            return False  # launch.py has not come to it yet
+
+    def pid(self) -> int:
+        """See `ProcessManager`."""
+        daemon = self._daemon()
+        return daemon.pid if daemon else 0
+
     def shutdown(self) -> None:
         """See `ProcessManager`."""
         daemon = self._daemon()

@@ -84,6 +84,7 @@ def _of_service(site: Site, service: ServiceFacts, source: Manifest | list[Manif
     cluster = service.service.cluster
     destination = SERVER if cluster == _home(site) else ""
     spec = _spec(site, source, destination, service.name, sync)
+    spec["syncPolicy"]["automated"]["selfHeal"] = service.heal
     if not destination:
         spec["destination"] = {"name": cluster, "namespace": service.name}
     about = {
