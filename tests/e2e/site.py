@@ -11,7 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import DEVNULL
+from subprocess import PIPE, STDOUT
 from typing import Any
 
 import psutil
@@ -140,8 +140,14 @@ class Clone:
         self.git("commit", "-q", "--allow-empty", "-am", message)
 
     def start_push(self) -> subprocess.Popen[bytes]:
-        """A push that goes on by itself."""
-        return subprocess.Popen([*GIT, "-C", str(self.path), "push"], stdout=DEVNULL, stderr=DEVNULL)
+        """A push that goes on by itself; all that it says is its standard output."""
+        return subprocess.Popen([*GIT, "-C", str(self.path), "push"], stdout=PIPE, stderr=STDOUT)
+
+    def pushes(self) -> bool:
+        """Whether a push lands now."""
+        pushing = self.start_push()
+        pushing.communicate(timeout=60)
+        return pushing.returncode == 0
 
     def git(self, *arguments: str, code: int = 0) -> str:
         """Standard output and error together."""

@@ -67,7 +67,7 @@ def test_a_full_disk_is_one_clear_error(site: Site, clone: Clone, disk: Path) ->
     try:
         clone.change("polling: 60m", "polling: 30m", "Poll twice an hour")
         done = clone.start_push()
-        done.wait(60)
+        done.communicate(timeout=60)
         assert site.process("miniflux").pid == process
         assert site.serves()
         said = site.run("sync", code=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import subprocess
 import time
 from contextlib import suppress
 from functools import partial
@@ -67,9 +68,28 @@ def test_a_replacement_that_ends_at_once_is_not_noticed(site: Site, clone: Clone
     assert {text for _, text in seen.answers} == {"w10"}
 
 
+def test_a_newer_revision_takes_over(site: Site, clone: Clone) -> None:
+    """Three pushes, each while the one before is being applied: the second is never applied, the third settles."""
+    told: list[subprocess.Popen[bytes]] = []
+    revisions = []
+    for number in (1, 2, 3):
+        clone.rewrite(f"word: n{number}", r"word: \w+", f"Say n{number}")
+        revisions.append(clone.git("rev-parse", "HEAD").strip())
+        told.append(clone.start_push())
+        assert eventually(lambda: site.head() == revisions[-1]), number
+    words = [each.communicate(timeout=60)[0].decode() for each in told]
+    assert f"applied {revisions[0][:8]}" in words[0]
+    assert f"superseded by {revisions[2][:8]}" in words[1]
+    assert f"applied {revisions[2][:8]}" in words[2]
+    assert site.is_settled(revisions[2])
+    assert site.ask("web").stdout == "n3"
+    applied = [run["revision"] for run in site.json("history")["history"] if run["outcome"] == "applied"]
+    assert revisions[1] not in applied
+
+
 def lands(site: Site, clone: Clone, head: str) -> bool:
     """A gate that is killed says no: then the person pushes again, once the controller is back."""
-    return site.head() == head or clone.start_push().wait(60) == 0
+    return site.head() == head or clone.pushes()
 
 
 @pytest.mark.timeout(60 + 30 * KILLS)
@@ -90,7 +110,7 @@ def test_a_controller_killed_at_random_moments_converges(site: Site, clone: Clon
             if killed := site.controller():
                 with suppress(psutil.NoSuchProcess):
                     killed.kill()
-            pushing.wait(60)
+            pushing.communicate(timeout=60)
             assert eventually(partial(lands, site, clone, head), 60), what
             assert eventually(partial(site.is_settled, head), 60), what
             assert site.ask("web").stdout == f"k{number}", what
