@@ -8,14 +8,16 @@ import signal
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.routing import Mount
 
 from blumeops.app.site import engine_of, repository_of, socket_of
 from blumeops.base.files import locked
 from blumeops.base.site import SiteFolder
-from blumeops.forge import gate, http, serve, tokens
+from blumeops.forge import gate, http, serve, tokens, webhooks
 from blumeops.forge.loopback import LoopbackOnly
 from blumeops.loop import control
 from blumeops.loop.controller import Controller
+from blumeops.loop.follower import Follower
 from blumeops.loop.sync import Site
 from blumeops.secrets.age import Key
 from blumeops.status.database import open_database
@@ -46,19 +48,23 @@ async def _serve(site: Site, folder: SiteFolder, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     token = tokens.read_or_make(folder.path)
-    tcp = Starlette(
+    follower = Follower(controller, folder.path)
+    pages = Starlette(
         routes=http.routes(site.repository, token, controller.pushed), middleware=[Middleware(LoopbackOnly)]
     )
+    # The webhook stands outside of LoopbackOnly: it comes by a proxy, under its name, and its signature is the proof.
+    tcp = Starlette(routes=[*webhooks.routes(follower.webhook_secret, follower.wake), Mount("/", pages)])
     unix = Starlette(
         routes=[
-            *gate.routes(site.repository, controller.examine, controller.follow),
-            *control.routes(controller),
+            *gate.routes(site.repository, controller.examine, controller.follow, follower.closed),
+            *control.routes(controller, follower),
         ]
     )
     loop = asyncio.create_task(controller.run(stop))
+    following = asyncio.create_task(follower.run(stop))
     server = asyncio.create_task(serve.serve(tcp, port, unix, socket_of(folder), stop))
-    done, _ = await asyncio.wait({loop, server}, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait({loop, server, following}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
-    await asyncio.gather(loop, server)
+    await asyncio.gather(loop, server, following)
     for task in done:
         task.result()

@@ -36,6 +36,10 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
                 yield Finding("BLU520", lab.service_place(name), name, message, hint)
     if lab.settings.network.dns:
         yield from _wrong("network.dns.token", lab.settings.network.dns.token, lab.place("network", "dns", "token"))
+    gitops = lab.settings.gitops
+    for field, given in (("token", gitops.token), ("webhook", gitops.webhook)):
+        if given:
+            yield from _wrong(f"gitops.{field}", given, lab.place("gitops", field))
 
 
 def _wrong(subject: str, reference: str, place: Place) -> Iterator[Finding]:

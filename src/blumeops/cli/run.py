@@ -16,8 +16,9 @@ from blumeops.base.site import SiteFolder
 from blumeops.checks.check import check_folder
 from blumeops.cli import output, watch
 from blumeops.cli.place import Place, place
+from blumeops.lab.model import Settings
 from blumeops.secrets.age import find_key
-from blumeops.status import records, shown
+from blumeops.status import records, remote, shown
 from blumeops.status.database import open_database, read_database
 
 
@@ -44,7 +45,7 @@ def up(arguments: argparse.Namespace) -> int:
     code = _follow(where.site)
     settled = _say_status(where.site, arguments.json)
     if not arguments.json:
-        _say_next(where, settings.here.forge, key.path, app.root_certificate(where.site, settings.network.proxy))
+        _say_next(where, settings, key.path, app.root_certificate(where.site, settings.network.proxy))
     if not begun and not app.same_as_forge(where.site, where.lab, where.folder):
         output.progress(f"note: what runs is the forge's main, and {where.folder} is not the same: push to change it")
     return code or (0 if settled else 1)
@@ -120,15 +121,19 @@ def _say_status(site: SiteFolder, as_json: bool) -> bool:
     else:
         output.progress("")
         watch.say_status(records.site(database), records.units(database))
+        watch.say_remote(remote.read(site.path))
     return records.settled(records.site(database), records.units(database))
 
 
-def _say_next(where: Place, port: int, key: Path, root: Path) -> None:
+def _say_next(where: Place, settings: Settings, key: Path, root: Path) -> None:
     """What a person needs to know once the lab is up."""
     helper = shlex.join([str(Path(sys.argv[0]).absolute()), "credential", "--state", str(where.site.path)])
     output.say()
-    output.say(f"change it  git clone -c credential.helper={shlex.quote('!' + helper)} \\")
-    output.say(f"             http://localhost:{port}/{where.lab}.git")
+    if settings.gitops.url:
+        output.say(f"change it  push to branch {settings.gitops.branch} of {settings.gitops.url}")
+    else:
+        output.say(f"change it  git clone -c credential.helper={shlex.quote('!' + helper)} \\")
+        output.say(f"             http://localhost:{settings.here.forge}/{where.lab}.git")
     output.say(f"trust it   {root}")
     output.say(f"keep       {key} opens the lab's secrets: have a copy elsewhere")
 

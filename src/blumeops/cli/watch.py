@@ -16,7 +16,7 @@ from blumeops.base.errors import UserError
 from blumeops.base.site import SiteFolder
 from blumeops.cli import output
 from blumeops.cli.place import place
-from blumeops.status import records, shown
+from blumeops.status import records, remote, shown
 from blumeops.status.database import Database, read_database
 
 _POLL = 0.2
@@ -34,13 +34,15 @@ def status(arguments: argparse.Namespace) -> int:
         if not arguments.wait or settled or here.problem or not alive:
             break
         time.sleep(_POLL)
+    followed = remote.read(site.path)
     if arguments.json:
         output.say_json(shown.status_as_json(database))
     else:
         say_status(here, units)
+        say_remote(followed)
         if not alive:
             output.progress("the controller does not run: this is what it saw last; start it with `blumeops up`")
-    return 0 if settled and alive else 1
+    return 0 if settled and alive and not followed.refused else 1
 
 
 def say_status(site: records.Site, units: list[records.Unit]) -> None:
@@ -62,6 +64,12 @@ def say_status(site: records.Site, units: list[records.Unit]) -> None:
     output.say(f"\n{running} of {len(units) - resting} healthy{aside}; revision {revision}{wanted}; {settled}")
     if site.problem:
         output.say(output.paint(f"problem: {_short(site.problem)}", "bad"))
+
+
+def say_remote(followed: remote.Followed) -> None:
+    """What the lab follows, where it does, and why not, if so."""
+    for line in remote.in_words(followed, time.time()):
+        output.say(output.paint(line, "bad") if followed.refused or followed.problem else line)
 
 
 def _short(reason: str) -> str:

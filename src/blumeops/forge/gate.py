@@ -11,7 +11,7 @@ import asyncio
 import logging
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,13 +39,17 @@ _UPDATE = re.compile(r"([0-9a-f]{40}) ([0-9a-f]{40}) (refs/\S+)\Z")
 log = logging.getLogger(__name__)
 
 
-def routes(repository: Repository, examine: Examine, follow: Follow) -> list[Route]:
+Closed = Callable[[], str]
+"""Why no push is taken now; empty while pushes are."""
+
+
+def routes(repository: Repository, examine: Examine, follow: Follow, closed: Closed = lambda: "") -> list[Route]:
     """The routes that the hooks ask, for the application behind the unix socket."""
     one_at_a_time = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gate")
 
     async def pre_receive(request: Request) -> Response:
         env, updates = _question(repository, await request.body())
-        judged = _judge(repository, updates, env, examine)
+        judged = _refuse(reason) if (reason := closed()) else judge(repository, updates, env, examine)
         return StreamingResponse(_in_thread(one_at_a_time, judged), media_type="text/plain")
 
     async def post_receive(request: Request) -> Response:
@@ -74,16 +78,24 @@ def _question(repository: Repository, body: bytes) -> tuple[dict[str, str], list
     return env, [(match[1], match[2], match[3]) for match in updates if match]
 
 
-def _judge(
-    repository: Repository, updates: list[tuple[str, str, str]], env: Mapping[str, str], examine: Examine
-) -> Generator[str, None, bool]:
-    """Lines, and whether the push may land: all of its refs or none."""
+def _refuse(reason: str) -> Generator[str, None, bool]:
+    yield f"refused: {reason}"
+    return False
+
+
+def judge(
+    repository: Repository, updates: Sequence[tuple[str, str, str]], env: Mapping[str, str], examine: Examine,
+    branch: str = BRANCH,
+) -> Generator[str, None, bool]:  # fmt: skip
+    """Lines, and whether the push of `updates` (old, new, ref) may land: all of its refs or none. `branch`: the full
+    name of the one that the lab is made from."""
     for old, new, ref in updates:
+        short = ref.removeprefix("refs/heads/")
         if not ref.startswith(("refs/heads/", "refs/tags/")):
             yield f"refused: {printable(ref)} is neither a branch nor a tag"
             return False
-        if ref == BRANCH and new == ZERO:
-            yield "refused: main is what the lab is made from; it cannot be deleted"
+        if ref == branch and new == ZERO:
+            yield f"refused: {printable(short)} is what the lab is made from; it cannot be deleted"
             return False
         if new == ZERO or not ref.startswith("refs/heads/"):
             continue
@@ -91,9 +103,9 @@ def _judge(
         for finding in findings:
             yield str(finding)
         if errors(findings):
-            yield f"refused: {printable(ref.removeprefix('refs/heads/'))} stays where it was"
+            yield f"refused: {printable(short)} stays where it was"
             return False
-        if ref == BRANCH and not (yield from examine(repository, None if old == ZERO else old, new, env)):
+        if ref == branch and not (yield from examine(repository, None if old == ZERO else old, new, env)):
             return False
     return True
 

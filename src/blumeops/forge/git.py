@@ -55,13 +55,15 @@ def commit_id(text: str) -> str:
     return text
 
 
-def limited(argv: Sequence[str]) -> list[str]:
-    """The same command with a ceiling on memory and processor time, which its children inherit.
+def limited(argv: Sequence[str], file_bytes: int = 0) -> list[str]:
+    """The same command with a ceiling on memory and processor time, which its children inherit; with `file_bytes`
+    also on the size of a file that they write.
 
     The shell sets them before the program starts, which a thread-rich parent cannot do safely after a fork.
     macOS has no limit on address space: there only the time counts.
     """
-    script = f'ulimit -c 0; ulimit -t {_CPU}; ulimit -v {_MEMORY} 2>/dev/null; exec "$@"'
+    files = f"ulimit -f {file_bytes // 512}; " if file_bytes else ""  # POSIX: in units of 512 bytes
+    script = f'ulimit -c 0; ulimit -t {_CPU}; {files}ulimit -v {_MEMORY} 2>/dev/null; exec "$@"'
     return ["/bin/sh", "-c", script, "sh", *argv]
 
 

@@ -57,6 +57,9 @@ _CONFIG = """\
 PUSH_BYTES = 50 << 20
 """The largest pack that a push may send. What it unpacks to is for `inspect` and `git.limited`."""
 
+FETCHED = "fetched-"
+"""The beginning of the name of a quarantine for what a remote sent (`remote.fetched`)."""
+
 _NAME = re.compile(r"[A-Za-z0-9][\w./~^@{}-]{0,199}\Z", re.ASCII)
 
 
@@ -211,11 +214,29 @@ class Repository:
             raise EngineError("BLU602", "main", "was moved by somebody else meanwhile", "repeat it") from error
         return revision
 
+    def branch(self, name: str, revision: str | None) -> None:
+        """Let the branch `name` (one of our own) be at `revision`, wherever it was; None removes it."""
+        change = [f"refs/heads/{name}", commit_id(revision)] if revision else ["-d", f"refs/heads/{name}"]
+        git(self.path, "update-ref", *change)
+
+    def child(self, branch: str, revision: str) -> str | None:
+        """Where `branch` is at, if that is a commit right on `revision`."""
+        argv = ["git", f"--git-dir={self.path}", "rev-parse", "--verify", "--quiet", "--end-of-options"]
+        parent, commit = (run([*argv, f"refs/heads/{branch}{up}"], env=environment()) for up in ("^", ""))
+        return commit.stdout.decode().strip() if parent.stdout.decode().strip() == revision else None
+
+    def follows(self, revision: str, old: str) -> bool:
+        """Whether `old` is in the history of `revision`, or is it."""
+        argv = ["git", f"--git-dir={self.path}", "merge-base", "--is-ancestor", commit_id(old), commit_id(revision)]
+        return run(argv, env=environment()).code == 0
+
     def clean(self, *, locks: bool = False) -> None:
         """Remove the quarantines, and with `locks` the lock files, that killed pushes left: none may be running."""
         for left in (self.path / "objects").glob("*incoming-*"):
             shutil.rmtree(left, ignore_errors=True)
         if locks:
+            for left in (self.path / "objects").glob(f"{FETCHED}*"):
+                shutil.rmtree(left, ignore_errors=True)
             for lock in [*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")]:
                 lock.unlink(missing_ok=True)
 

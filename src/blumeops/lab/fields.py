@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
+from blumeops.lab.remotes import parse_api, parse_remote
 from blumeops.lab.template import parse
 
 
@@ -26,6 +27,16 @@ def _text(value: Any) -> Any:
 
 def _template(text: str) -> str:
     parse(text)
+    return text
+
+
+def _remote(text: str) -> str:
+    parse_remote(text)
+    return text
+
+
+def _api(text: str) -> str:
+    parse_api(text)
     return text
 
 
@@ -97,6 +108,10 @@ Templated = Annotated[
     str, BeforeValidator(_text), AfterValidator(_template), WithJsonSchema({"type": ["string", "number", "boolean"]}),
 ]  # fmt: skip
 """Text that may hold `{{ lookups }}`."""
+GitUrl = Annotated[str, AfterValidator(_remote)]
+"""A Git repository: `https://…`, `ssh://…`, `user@host:path` or `file:///…`; plain `http://` on loopback alone."""
+ApiUrl = Annotated[str, AfterValidator(_api)]
+"""`https://host/path`; plain `http://` on loopback alone."""
 Truth = Annotated[bool, Field(strict=True)]
 """`true` or `false`: `yes` and `on` are text."""
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]

@@ -12,10 +12,12 @@ from blumeops.base.findings import Place
 from blumeops.lab.app import App, Health, Port, Resources, State
 from blumeops.lab.fields import (
     AbsolutePath,
+    ApiUrl,
     Branch,
     Count,
     Domain,
     EnvName,
+    GitUrl,
     Image,
     Key,
     Line,
@@ -31,7 +33,7 @@ from blumeops.lab.fields import (
     Vault,
     Version,
 )  # fmt: skip
-from blumeops.lab.quantities import Size
+from blumeops.lab.quantities import Duration, Size
 from blumeops.lab.yaml import Document
 
 
@@ -39,9 +41,23 @@ class Gitops(Strict):
     """Where the lab's repository lives, and which branch is real."""
 
     forge: Name | None = None
+    """The service that is the lab's own forge: Argo CD pulls from it."""
     branch: Branch = "main"
     heal: Truth = True
     """What was changed by hand is put back; `false`: it is only told. A service may say otherwise."""
+    """The branch that is applied. Site `here`'s own forge has `main` alone; another one needs `url:`."""
+    url: GitUrl | None = None
+    """The repository that is real, anywhere: site `here` follows it, and its own forge only reads along."""
+    every: Duration = 300.0
+    """How often the remote is asked for news, when no webhook tells of them."""
+    token: str | None = None
+    """`op://` reference of the token that reads the remote over HTTPS, and posts commit statuses."""
+    webhook: str | None = None
+    """`op://` reference of the secret that the remote signs its webhooks with."""
+    status: Literal["forgejo", "gitea", "github", "none"] | None = None
+    """Whose API takes commit statuses; by itself where the URL says it: github.com, codeberg.org, gitea.com."""
+    api: ApiUrl | None = None
+    """Where that API is, when it is not where the URL leads: `https://forge.example.org`."""
 
 
 class Dns(Strict):

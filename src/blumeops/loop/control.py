@@ -11,12 +11,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from blumeops.base.errors import BlumeError
 from blumeops.forge.hook_client import SHOWN, STATUS
-from blumeops.loop.controller import Controller, Job
+from blumeops.loop.controller import Controller
+from blumeops.loop.follower import Follower
 
 
-def routes(controller: Controller) -> list[Route]:
-    """The routes, for the application behind the unix socket."""
+def routes(controller: Controller, follower: Follower) -> list[Route]:
+    """The routes, for the application behind the unix socket. A sync looks at the remote first, if one is followed."""
 
     async def ping(_: Request) -> Response:
         return JSONResponse({"version": 1, "site": "here"})
@@ -25,8 +27,8 @@ def routes(controller: Controller) -> list[Route]:
         head = controller.site.repository.head()
         if head is None:
             return Response(status_code=409)
-        job = controller.want(head, retry=True, restore="restore" in request.query_params)
-        return StreamingResponse(_told(job), media_type="text/plain")
+        restore = "restore" in request.query_params
+        return StreamingResponse(_synced(controller, follower, restore), media_type="text/plain")
 
     async def rollback(request: Request) -> Response:
         lines = controller.roll_back(request.query_params.get("to", ""))
@@ -39,10 +41,23 @@ def routes(controller: Controller) -> list[Route]:
     ]
 
 
-async def _told(job: Job) -> AsyncIterator[bytes]:
+async def _synced(controller: Controller, follower: Follower, restore: bool) -> AsyncIterator[bytes]:
+    refused = False
+    if follower.record.url:
+        yield _shown(f"asking {follower.record.url}")
+    try:
+        if found := await follower.look(again=True):
+            refused = found.refused
+            for line in found.lines:
+                yield _shown(line)
+    except BlumeError as error:
+        yield _shown(str(error))
+    head = controller.site.repository.head()
+    assert head is not None
+    job = controller.want(head, retry=True, restore=restore)
     async for line in job.follow():
         yield _shown(line)
-    yield _status(bool(job.result and job.result.ok))
+    yield _status(bool(job.result and job.result.ok) and not refused)
 
 
 async def _rolled_back(lines: AsyncIterator[str | bool]) -> AsyncIterator[bytes]:
@@ -51,7 +66,7 @@ async def _rolled_back(lines: AsyncIterator[str | bool]) -> AsyncIterator[bytes]
 
 
 def _shown(line: str) -> bytes:
-    return SHOWN + line.replace("\n", " ").encode() + b"\n"
+    return SHOWN + line.replace("\n", " ").encode(errors="replace") + b"\n"
 
 
 def _status(ok: bool) -> bytes:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from blumeops.base.errors import BlumeError
 from blumeops.base.findings import Finding, errors, in_order
 from blumeops.forge.repository import Repository
+from blumeops.lab.model import Gitops
 from blumeops.loop import rollback
 from blumeops.loop.admission import hindrances, rotated
 from blumeops.loop.healing import Healer
@@ -87,6 +88,8 @@ class Controller:
         self._examined: Revision | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._healer = Healer()
+        self.synced: Callable[[str, Synced, float], None] = lambda *_: None
+        """Told of each sync that ended: the wanted revision, how, after how many seconds."""
 
     # what comes in
 
@@ -133,6 +136,7 @@ class Controller:
             before, after = self.applied.checked.lab.settings.here, revision.checked.lab.settings.here
             if before.forge != after.forge:
                 yield f"note: the forge moves to port {after.forge} at the next `blumeops up`"
+        yield from remote_lines(self.applied, revision)
         self._examined = revision
         return True
 
@@ -148,7 +152,7 @@ class Controller:
                 return
             for line in [*plan_lines(back.plan, {}), *rollback.caution(back)]:
                 yield line
-            new = await asyncio.to_thread(self.site.repository.advance, back.revision.name, back.parent)
+            new = await asyncio.to_thread(self._land, back)
         except BlumeError as error:
             yield f"refused: {error}"
             yield False
@@ -159,6 +163,13 @@ class Controller:
         async for line in job.follow():
             yield line
         yield bool(job.result and job.result.ok)
+
+    def _land(self, back: rollback.Rollback) -> str:
+        """Let main move to the commit, after the remote's branch where one is followed: main is never ahead of it."""
+        followed = self.applied or back.revision
+        if self.site.publish:
+            self.site.publish(followed, back.revision.name)
+        return self.site.repository.advance(back.revision.name, back.parent)
 
     # what goes out
 
@@ -221,11 +232,13 @@ class Controller:
         except Exception as error:
             log.exception("the sync of %s failed", job.revision)
             result = Synced(job.revision, False, (f"BLU799 sync: a bug: {type(error).__name__}; see the log",))
-        await job.tell(*_summary(job.revision, result, loop.time() - started))
+        seconds = loop.time() - started
+        await job.tell(*_summary(job.revision, result, seconds))
         async with job.changed:
             job.result = result
             job.changed.notify_all()
         self._current = None
+        self.synced(job.revision, result, seconds)
         if damage:
             raise damage
 
@@ -265,6 +278,17 @@ def plan_lines(plan: Plan, fresh: Mapping[str, Sequence[str]]) -> list[str]:
 def _refusal(findings: Sequence[Finding]) -> str:
     count = len(errors(findings))
     return f"refused: {count} {'error' if count == 1 else 'errors'}; what runs is untouched"
+
+
+def remote_lines(before: Revision | None, after: Revision) -> list[str]:
+    """What changes about the remote that is followed: whoever pushes this hands the lab to another repository."""
+    old, new = (each.checked.lab.settings.gitops if each and each.checked else Gitops() for each in (before, after))
+    if (old.url, old.branch) == (new.url, new.branch):
+        return []
+    if new.url is None:
+        return [f"note: the lab does not follow {old.url} any more: from then on push to the forge of this site"]
+    instead = f", instead of {old.url}, branch {old.branch}" if old.url else ", and its own forge takes no pushes"
+    return [f"note: from then on the lab follows {new.url}, branch {new.branch}{instead}"]
 
 
 def _summary(wanted: str, result: Synced, seconds: float) -> list[str]:

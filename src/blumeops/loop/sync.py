@@ -46,6 +46,8 @@ class Site:
     clock: Callable[[], float] = time.time
     saw: Callable[[Mapping[str, Observed], bool], object] = lambda seen, whole: None
     """Told what each look saw, and whether it was one at everything; from the thread that looked."""
+    publish: Callable[[Revision, str], bool] | None = None
+    """Takes our own commit on a revision to the remote that is followed; False where none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,9 @@ def sync(
         records.put_site(site.database, record)
         try:
             revision = _admitted(site, known or read_revision(site.repository, site.work, wanted))
-            revision = _admitted(site, with_generated(site.repository, site.work, revision, site.key, say))
+            revision = _admitted(
+                site, with_generated(site.repository, site.work, revision, site.key, say, site.publish)
+            )
             record = replace(record, wanted_revision=revision.name)
             records.put_site(site.database, record)
             applied = revision

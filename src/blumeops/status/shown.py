@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from blumeops.status import remote
 from blumeops.status.database import Database
 from blumeops.status.records import Run, Unit, history, settled, site, units
 
@@ -18,6 +19,7 @@ def status_as_json(database: Database) -> dict[str, object]:
     """The object of `status --json`, of one moment."""
     with database.transaction():
         here, seen = site(database), units(database)
+    followed = remote.as_json(remote.read(database.path.parent))
     return {
         "version": VERSION,
         "site": here.name,
@@ -25,6 +27,7 @@ def status_as_json(database: Database) -> dict[str, object]:
         "wanted_revision": here.wanted_revision,
         "settled": settled(here, seen),
         "problem": here.problem,
+        **({"remote": followed} if followed else {}),
         "units": [_unit(unit) for unit in seen],
     }
 

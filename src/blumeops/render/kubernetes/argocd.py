@@ -21,7 +21,10 @@ NO_REPOSITORY = "https://forge.invalid"
 
 
 def repository_of(site: Site) -> str:
-    """The lab's repository in the forge that the lab names: repository and owner are called as the lab is."""
+    """The lab's repository: where the lab says that it is, else in the forge that it names, where repository and owner
+    are called as the lab is."""
+    if site.lab.settings.gitops.url:
+        return site.lab.settings.gitops.url
     lab, forge = site.lab.settings.lab, site.lab.settings.gitops.forge
     server = NO_REPOSITORY
     found = site.facts.services.get(forge or "")
