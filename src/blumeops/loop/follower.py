@@ -106,6 +106,8 @@ class Follower:
                 self._forget()
                 return None
             found = await asyncio.to_thread(self._look, source, again)
+            for line in found.lines if found.moved_to or found.refused or not found.well else ():
+                log.info("%s", line)
             if found.moved_to:
                 self._report(source, found.moved_to, "pending", "checked; it is being applied")
                 self.controller.want(found.moved_to)
@@ -236,10 +238,12 @@ class Follower:
             self._well(replace(record, seen=revision), refused=revision, findings=findings)
             return Look(tuple(lines), refused=True)
         remote.keep(self.site.repository, env)
+        note = ""
         if main and not self.site.repository.follows(revision, main):
-            lines.append(f"note: {branch} was rewound or rewritten: ours leaves {main[:8]}, which it does not hold")
+            note = f"{branch} was rewound or rewritten: ours left {main[:8]}, which it does not hold"
+            lines.append(f"note: {note}")
         self.site.repository.advance(revision, main)
-        self._well(replace(record, seen=revision))
+        self._well(replace(record, seen=revision, note=note))
         return Look(tuple(lines), moved_to=revision)
 
     def _well(self, record: status.Followed, refused: str = "", findings: tuple[str, ...] = ()) -> None:

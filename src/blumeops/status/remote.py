@@ -37,6 +37,8 @@ class Followed:
     """The revision of the branch that was not let in."""
     findings: tuple[str, ...] = ()
     """Why."""
+    note: str = ""
+    """What a person should know of the revision that was taken last."""
     reported: tuple[str, ...] = ()
     """The commit statuses that were posted last, newest last, one a revision: REVISION STATE."""
 
@@ -62,7 +64,7 @@ def as_json(record: Followed) -> Mapping[str, object] | None:
     """The object `remote` of `status --json`; None where nothing is followed."""
     if not record.url:
         return None
-    names = ("url", "branch", "seen", "looked", "problem", "since", "refused", "findings")
+    names = ("url", "branch", "seen", "looked", "problem", "since", "refused", "findings", "note")
     found = {name: getattr(record, name) for name in names}
     times = {name: _time(found[name]) for name in ("looked", "since")}
     return {**found, **times, "findings": list(record.findings)}
@@ -80,7 +82,8 @@ def in_words(record: Followed, now: float) -> list[str]:
             f"{where}: {record.refused[:8]} is refused, and not applied:",
             *(f"  {each}" for each in record.findings),
         ]
-    return [f"{where}: at {record.seen[:8]}, looked {_ago(now - record.looked)} ago"]
+    note = [f"  note: {record.note}"] if record.note else []
+    return [f"{where}: at {record.seen[:8]}, looked {_ago(now - record.looked)} ago", *note]
 
 
 def _ago(seconds: float) -> str:
