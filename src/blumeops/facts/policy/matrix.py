@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from blumeops.facts.policy import addresses
 from blumeops.facts.policy.addresses import EVERYWHERE, INTERNET, Addresses, union
-from blumeops.facts.policy.decide import routed
+from blumeops.facts.policy.decide import end, routed
 from blumeops.facts.policy.model import LAST_PORT, WITH_PORTS, Ports, Rule, Selector
 from blumeops.facts.policy.resolve import Mask, Resolver
 
@@ -92,6 +92,8 @@ class Index:
     def __init__(self, resolver: Resolver) -> None:
         self.resolver = resolver
         self.trees: dict[_Label, dict[tuple[int, ...], Tree]] = {}
+        self.opened: dict[_Label, dict[Ports, Mask]] = {}
+        """The same, not added up: which sources each span of ports was written for."""
         self.lengths: dict[int, list[int]] = {4: [], 6: []}
         self._groups: dict[str, list[str]] = {}
         for group, users in resolver.policy.groups.items():
@@ -109,19 +111,30 @@ class Index:
 
     def column(self, column: Column) -> int:
         """The nodes that reach a column, one bit each. LookupError for a destination that is none."""
-        resolver = self.resolver
-        name = column.destination
-        if name in resolver.number:
-            reached = self._node(resolver.number[name], column)
-        elif name.startswith("svc:"):
-            reached = self._ask(("any",), column) | self._ask(("service", name), column)
-        else:
-            reached = self._address(name, column)
-        return (reached | reached >> resolver.count) & resolver.low
+        reached: Mask = 0
+        for label, keep in self._filed(column.destination):
+            for protocols, tree in self.trees.get(label, {}).items():
+                if column.protocol in protocols:
+                    found = tree.at(column.port) if column.protocol in WITH_PORTS else tree.whole
+                    reached |= found & keep
+        return self._fold(reached)
+
+    def spans(self, destination: str) -> dict[Ports, int]:
+        """The spans of ports that are open at a destination, each with the nodes that they are open for."""
+        found: dict[Ports, Mask] = {}
+        for label, keep in self._filed(destination):
+            for ports, mask in self.opened.get(label, {}).items():
+                found[ports] = found.get(ports, 0) | mask & keep
+        return {ports: folded for ports, mask in found.items() if (folded := self._fold(mask))}
 
     def _file(self, label: _Label, opened: Sequence[Ports], mask: Mask) -> None:
         trees = self.trees.setdefault(label, {})
+        spans = self.opened.setdefault(label, {})
         for ports in opened:
+            known = spans.get(ports, 0)
+            if known | mask == known:
+                continue
+            spans[ports] = known | mask
             tree = trees.get(ports.protocols)
             if tree is None:
                 tree = trees[ports.protocols] = Tree()
@@ -154,7 +167,22 @@ class Index:
             self._routed[via] = union(routed(self.resolver, index) for index in self.resolver.spread(mask))
         return self._routed[via]
 
-    def _node(self, index: int, column: Column) -> Mask:
+    def _filed(self, destination: str) -> list[tuple[_Label, Mask]]:
+        """What a destination is filed under, each with the sources that can use it: those of a common family."""
+        resolver = self.resolver
+        if destination in resolver.number:
+            index = resolver.number[destination]
+            return self._of_node(index, resolver.bits[index])
+        if destination.startswith("svc:"):
+            both = self._families(-1)
+            return [(("any",), both), (("service", destination), both)]
+        found = end(resolver, destination)
+        if found.index is not None:
+            return self._of_node(found.index, found.mask)
+        return self._of_range(found.found)
+
+    def _of_node(self, index: int, mask: Mask) -> list[tuple[_Label, Mask]]:
+        """A node by its names and addresses; `mask` says by which families."""
         resolver = self.resolver
         node = resolver.tailnet.nodes[index]
         labels: list[_Label] = [("any",)]
@@ -164,46 +192,41 @@ class Index:
         else:
             labels.append(("user", node.user))
             labels += [("group", group) for group in self._groups.get(node.user, ())]
-            if not node.shared and node.user:
+            if node.shared:
+                labels.append(("autogroup", "shared"))
+            elif node.user:
                 role = resolver.tailnet.roles.get(node.user, "")
                 labels += [("autogroup", "member"), ("autogroup", role), ("domain", node.user.rpartition("@")[2])]
-        reached: Mask = 0
-        for label in labels:
-            reached |= self._ask(label, column)
-        own = resolver.self_mask(index)
-        if own:
-            reached |= self._ask(("autogroup", "self"), column) & own
-        reached &= self._families(resolver.bits[index])
+        keep = self._families(mask)
+        found = [(label, keep) for label in labels]
+        found.append((("autogroup", "self"), resolver.self_mask(index) & keep))
         for version, number in resolver.own[index]:
-            reached |= self._at(version, number, column)
-        return reached
-
-    def _address(self, text: str, column: Column) -> Mask:
-        try:
-            version, number = addresses.number(text)
-        except ValueError:
-            raise LookupError(text) from None
-        mask = self.resolver.within(addresses.parse(text))
-        if mask:
-            index = self.resolver.spread(mask)[0]
-            return self._node(index, column) & self._families(mask)
-        return self._ask(("any",), column) & self._family(version) | self._at(version, number, column)
-
-    def _at(self, version: int, number: int, column: Column) -> Mask:
-        """The sources that address ranges let in at an address."""
-        bits = 32 if version == 4 else 128
-        found: Mask = 0
-        for length in self.lengths[version]:
-            network = number >> (bits - length) << (bits - length)
-            found |= self._ask(("net", version, length, network), column)
-        return found & self._family(version)
-
-    def _ask(self, label: _Label, column: Column) -> Mask:
-        found: Mask = 0
-        for protocols, tree in self.trees.get(label, {}).items():
-            if column.protocol in protocols:
-                found |= tree.at(column.port) if column.protocol in WITH_PORTS else tree.whole
+            if self._families(mask) & self._family(version):
+                found += self._nets_of(version, number, 32 if version == 4 else 128)
         return found
+
+    def _of_range(self, found: Addresses) -> list[tuple[_Label, Mask]]:
+        """Addresses that are no node's: a rule must mean all of one CIDR. Of more than one, the first is asked for."""
+        labels: list[tuple[_Label, Mask]] = []
+        for version in (4, 6):
+            for pair in found.of(version)[:1]:
+                length, network = next(addresses.prefixes(pair, version))
+                labels += [(("any",), self._family(version)), *self._nets_of(version, network, length)]
+        return labels
+
+    def _nets_of(self, version: int, number: int, longest: int) -> list[tuple[_Label, Mask]]:
+        """The address ranges that hold an address, or all of a CIDR."""
+        bits = 32 if version == 4 else 128
+        keep = self._family(version)
+        return [
+            (("net", version, length, number >> (bits - length) << (bits - length)), keep)
+            for length in self.lengths[version]
+            if length <= longest
+        ]
+
+    def _fold(self, mask: Mask) -> int:
+        """A node reaches by one family or the other."""
+        return (mask | mask >> self.resolver.count) & self.resolver.low
 
     def _family(self, version: int) -> Mask:
         return self.resolver.low if version == 4 else self.resolver.low << self.resolver.count
