@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.bench.policy import policy
 from tests.e2e.site import BLUMEOPS, REPOSITORY, Clone, Site, free_port, make_site
 
 RUNS = 5
@@ -29,6 +30,7 @@ def main() -> None:
     print(f"{'what':58} {'measured':>12} {'bar':>10}   beside it")
     check()
     large()
+    policy(row)
     with running() as (site, up_seconds):
         row("up, programs fetched, until all is healthy", up_seconds, 10, f"{fresh_up(site):.2f} s from an empty state")
         controller(site)

@@ -80,6 +80,8 @@ def parser() -> argparse.ArgumentParser:
     read = op_commands.add_parser("read", help="print one value", parents=[everywhere, key])
     read.add_argument("reference", metavar="op://VAULT/ITEM/FIELD")
     read.add_argument("-n", "--no-newline", action="store_true", help="the value alone, without an end of line")
+    policies = commands.add_parser("policy", help="anybody's Tailscale policy file: checked, tested, as a matrix")
+    _policies(policies.add_subparsers(dest="policy_command", metavar="COMMAND", required=True), without_lab)
     schema = commands.add_parser("schema", help="the JSON Schema of a lab's files, for editors", parents=[without_lab])
     schema.add_argument("kind", nargs="?", choices=["lab", "services", "app"], help="default: lab; with --out: all")
     schema.add_argument("--out", type=Path, metavar="DIR", help="write KIND.schema.json into this folder")
@@ -92,6 +94,23 @@ def parser() -> argparse.ArgumentParser:
     credential.add_argument("operation")
     credential.set_defaults(traceback=False)
     return top
+
+
+def _policies(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], everywhere: argparse.ArgumentParser
+) -> None:
+    """The commands below `policy`."""
+    for name, about in (
+        ("check", "all that Tailscale would refuse the file for, its tests too"),
+        ("test", "run the policy's own tests and sshTests"),
+        ("matrix", "who reaches what, at which ports: nodes, or the policy's own names"),
+    ):
+        command = commands.add_parser(name, help=about, description=about, parents=[everywhere])
+        command.add_argument("file", type=Path, metavar="FILE", help="a policy file (HuJSON)")
+        about_nodes = "the tailnet's nodes: our JSON, or what `tailscale status --json` prints"
+        command.add_argument("--nodes", type=Path, metavar="NODES", help=about_nodes)
+        if name == "matrix":
+            command.add_argument("--csv", action="store_true", help="print the table as CSV")
 
 
 def _everywhere(*, lab: bool) -> argparse.ArgumentParser:
@@ -113,7 +132,7 @@ _MODULES = {
     "check": "describe", "plan": "describe", "render": "describe", "up": "run", "down": "run", "sync": "run",
     "rollback": "run",
     "controller": "run", "credential": "credential", "status": "watch", "logs": "watch", "history": "watch",
-    "op": "secrets",
+    "op": "secrets", "policy": "policy",
 }  # fmt: skip
 
 

@@ -51,14 +51,16 @@ def _test(arguments: argparse.Namespace) -> int:
             {
                 "file": trial.place.file, "line": trial.place.line, "column": trial.place.column, "text": trial.text,
                 "passed": trial.passed, "why": trial.why,
-                "because": [{"file": rule.place.file, "line": rule.place.line, "text": str(rule)} for rule in trial.because],
+                "because": [{"file": r.place.file, "line": r.place.line, "text": str(r)} for r in trial.because],
             }
             for trial in trials
         ]  # fmt: skip
         output.say_json({"version": 1, "tests": told})
     else:
         output.say_findings([trial.finding() for trial in failed])
-        output.progress(f"{len(trials)} assertions, {len(failed)} of them fail" if trials else "the policy has no tests")
+        output.progress(
+            f"{len(trials)} assertions, {len(failed)} of them fail" if trials else "the policy has no tests"
+        )
     return 1 if failed else 0
 
 
@@ -74,7 +76,9 @@ def _matrix(arguments: argparse.Namespace) -> int:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["", *found.destinations])
-        writer.writerows([source, *(" ".join(cell) for cell in row)] for source, row in zip(found.sources, found.cells, strict=True))
+        writer.writerows(
+            [source, *(" ".join(cell) for cell in row)] for source, row in zip(found.sources, found.cells, strict=True)
+        )
         sys.stdout.write(out.getvalue())
     else:
         rows = [

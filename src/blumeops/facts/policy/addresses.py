@@ -148,8 +148,9 @@ def _text(version: int, pair: Range) -> str:
     low, high = pair
     if low == high:
         return str(address(low))
-    (length, _), *more = prefixes(pair, version)
-    return f"{address(low)}-{address(high)}" if more else f"{address(low)}/{length}"
+    length, _ = next(prefixes(pair, version))
+    whole = high - low + 1 == 1 << ((32 if version == 4 else 128) - length)
+    return f"{address(low)}/{length}" if whole else f"{address(low)}-{address(high)}"
 
 
 NOTHING = Addresses()

@@ -109,12 +109,12 @@ def ipsets(value: Value | None, names: Names, notes: Notes) -> None:
             where = next(iter(operations[name]))[2]
             notes.add("BLU260", where, name, f"takes the IP sets beyond {MOST_RANGES} ranges", "write larger CIDRs")
             break
-    for name in operations.keys() - done.keys() if left > 0 else ():
-        ring = _circle({each: [n for n in needs[each] if n not in done] for each in [name, *operations]})
+    stuck = {name: [used for used in needs[name] if used not in done] for name in operations if name not in done}
+    if stuck and left > 0:
+        ring = _circle(stuck)
         path = " holds ".join(shown(each, 30) for each in ring[:5])
         where = next(part for _, what, part in operations[ring[0]] if what == ring[1])
         notes.add("BLU261", where, ring[0], f"is in a circle of IP sets: {path}", "leave one of them out")
-        break
     for name in operations:
         total = done.get(name, NOTHING)
         names.ipsets[name] = Selector("addresses", name, name, total, total.texts())

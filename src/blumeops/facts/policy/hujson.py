@@ -26,6 +26,8 @@ MOST_DIGITS = 300
 _BLANK = re.compile(r"(?:[ \t\r\n]++|//[^\n]*+|/\*(?s:.*?)\*/)*+")
 _TOKEN = re.compile(r'[{}\[\],:]|"(?:[^"\\\x00-\x1f]++|\\.)*+"|-?(?:0|[1-9]\d*+)(?:\.\d++)?(?:[eE][+-]?\d++)?|[a-z]++')
 _WORDS: dict[str, object] = {"true": True, "false": False, "null": None}
+_NO_KEYS: Mapping[str, int | Place] = {}
+"""What a value has that is no object: one for all, since there are millions. Never written to."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -37,7 +39,7 @@ class Value:
     def __init__(self, data: Any, at: int | Place, keys: Mapping[str, int | Place] | None = None) -> None:
         self.data = data
         self.at = at
-        self.keys = keys or {}
+        self.keys = _NO_KEYS if keys is None else keys
 
     def plain(self) -> Any:
         """The value without places, as `json.loads` gives it."""
@@ -140,7 +142,10 @@ class _Reader:
         self.twice: list[tuple[str, int]] = []
 
     def document(self) -> Value:
-        root = self._value(self._next(), 0)
+        first = next(self.pieces, "")
+        if not first:
+            raise _Refused("BLU220", 0, "holds no value", "write at least {}")
+        root = self._value(first, 0)
         if extra := next(self.pieces, ""):
             raise _Refused("BLU220", self.at, f"goes on with {shown(extra, 20)} behind its end", "remove what follows")
         return root
@@ -175,10 +180,7 @@ class _Reader:
     def _next(self) -> str:
         found = next(self.pieces, None)
         if found is None:
-            what = "is empty" if not self.text.strip() else "ends too early"
-            raise _Refused(
-                "BLU220", self.at, what, "close every { and [" if what != "is empty" else "write at least {}"
-            )
+            raise _Refused("BLU220", self.at, "ends too early", "close every { and [")
         return found
 
     def _value(self, piece: str, depth: int) -> Value:
@@ -245,6 +247,8 @@ class _Reader:
     def _number(self, piece: str) -> int | float:
         if len(piece) > MOST_DIGITS:
             raise _Refused("BLU221", self.at, f"has a number of more than {MOST_DIGITS} digits", "")
+        if piece.isdecimal():
+            return int(piece)
         number: int | float = json.loads(piece)
         if number in (float("inf"), float("-inf")):
             raise _Refused("BLU221", self.at, f"has a number that is too large: {shown(piece)}", "")

@@ -202,7 +202,7 @@ def _capabilities(value: Value | None, notes: Notes) -> dict[str, object]:
         if not (host and slash and rest) or any(map(str.isspace, name)):
             notes.add("BLU247", parameters, name or '""', "is no name of a capability", "write example.com/cap/name")
         elif host == "tailscale.com" and name not in OURS:
-            hint = "use a domain of your own; of Tailscale's own, known are " + ", ".join(sorted(OURS))
+            hint = f"use a domain of your own; {nearest(name, OURS)}".removesuffix("; ")
             notes.add("BLU247", parameters, name, "is in the domain tailscale.com, which is not yours to grant", hint)
         notes.items(parameters, f"the parameters of {shown(name)}")
         found[name] = parameters.plain()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from blumeops.base.findings import Place
@@ -109,6 +110,7 @@ def choose(text: str, value: Value, where: Where, names: Names, notes: Notes) ->
     return selector
 
 
+@lru_cache(maxsize=65536)
 def address(text: str) -> Selector:
     """The selector of an address or CIDR. Raises Problem."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
