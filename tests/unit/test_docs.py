@@ -18,7 +18,8 @@ DOCS = REPOSITORY / "docs"
 PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.rglob("*.md"), *(REPOSITORY / "labs").rglob("*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)|<img[^>]* src=\"([^\"]+)\"")
 MACHINE = re.compile(
-    r"(?<![\w.])/(?:tmp|root|work|Users)/|/home/(?!you\b)|\b(?!127\.0\.0\.1\b|0\.0\.0\.0\b|192\.168\.|100\.64\.0\.)\d+\.\d+\.\d+\.\d+\b"
+    r"(?<![\w.])/(?:tmp|root|work|Users)/|/home/(?!you\b)|"
+    r"\b(?!127\.0\.0\.1\b|0\.0\.0\.0\b|192\.168\.|100\.64\.0\.)\d+\.\d+\.\d+\.\d+\b"
 )
 
 

@@ -62,7 +62,8 @@ def test_the_how_to_shows_what_the_commands_print(
     """Its finding, and its matrix."""
     monkeypatch.chdir(tmp_path)
     Path("policy.hujson").write_text(
-        '{\n  "tagOwners": {"tag:server": []},\n  "grants": [\n    {"src": ["tag:sever"], "dst": ["*"], "ip": ["*"]},\n  ]\n}\n'
+        '{\n  "tagOwners": {"tag:server": []},\n  "grants": [\n'
+        '    {"src": ["tag:sever"], "dst": ["*"], "ip": ["*"]},\n  ]\n}\n'
     )
     Path("home.hujson").write_text(
         '{"groups": {"group:family": ["ann@example.com"]}, "tagOwners": {"tag:nas": []}, "grants": ['
