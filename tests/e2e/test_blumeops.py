@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 import subprocess
@@ -140,21 +141,42 @@ def test_prometheus_watches_the_lab(site: Site) -> None:
 
 @pytest.mark.parametrize(("label", "service"), [("jellyfin", "jellyfin"), ("dj", "navidrome"), ("forge", "forgejo")])
 def test_what_does_not_run_has_a_page(site: Site, label: str, service: str) -> None:
-    """The name of a service that does not run here answers with 503 and says which service it is."""
+    """The name of a service that does not run here answers with 503 and says which service it is, and why."""
     done = site.ask(label, "/any<script>?x={http.request.host}", "-g", "-i")
     head, _, page = done.stdout.partition("\n\n")
     assert head.startswith("HTTP/2 503")
     assert "content-type: text/html; charset=utf-8" in head
-    assert f"<h1>{service} is down</h1>" in page
-    assert "script" not in page
+    assert "retry-after: 5" in head
+    assert f"<h1>{service} does not run here</h1>" in page
+    assert html.escape(site.units()[service]["reason"].partition(";")[0]) in page
+    assert "/any" not in page
     assert "ops.localhost" not in page
+    assert site.ask(label, "/", "-X", "POST", "-d", "x=1").stdout == page
 
 
 def test_a_service_that_went_down_has_a_page_until_it_is_back(site: Site) -> None:
     """Nobody listens at its address: the page; once the address is put right the service answers again."""
-    write_whole(site.state / "upstreams/miniflux.http", "127.0.0.1:1")
-    assert "<h1>miniflux is down</h1>" in site.curl("/").stdout
+
+    def down() -> bool:  # asked again, since the controller's look may come between
+        write_whole(site.state / "upstreams/miniflux.http", "127.0.0.1:1")
+        return "<h1>miniflux is down</h1>" in site.curl("/").stdout
+
+    assert eventually(down, seconds=5)
     assert eventually(lambda: site.serves(), seconds=30)
+
+
+def test_a_page_says_why_and_goes_without_its_file(site: Site) -> None:
+    """PostgreSQL hangs: Miniflux' page says what it waits for, as soon as that is seen; without the file there is a
+    page all the same."""
+    site.process("postgres").suspend()
+    site.process("miniflux").kill()
+    try:
+        assert eventually(lambda: "waits for postgresql" in site.curl("/").stdout, seconds=20)
+        (site.state / "pages/miniflux.html").unlink()
+        assert "<h1>miniflux is down</h1>" in site.curl("/").stdout
+    finally:
+        site.process("postgres").resume()
+    assert eventually(lambda: site.serves(), seconds=40)
 
 
 def test_what_a_service_answers_is_passed_on(site: Site) -> None:

@@ -192,7 +192,7 @@ def test_caddy_reads_the_routes(state: str, tmp_path: Path) -> None:
         f"prometheus: {{cluster: pods, name: {long}}}\nhandle: {{cluster: pods, app: kiwix}}\n"
     )
     found = units(tmp_path, services)
-    folders = {"run": "/run/s", "upstreams": f"{state}/upstreams"}
+    folders = {"run": "/run/s", "upstreams": f"{state}/upstreams", "pages": f"{state}/pages"}
 
     def machine(part: FolderPart | PortPart) -> str:
         assert isinstance(part, FolderPart)

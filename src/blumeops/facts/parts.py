@@ -72,7 +72,16 @@ class TargetFiles:
     """A pattern of the files that hold the present address of each service's metrics: only site `here` has them."""
 
 
-Part = str | SecretValue | SecretFile | Listen | Address | Folder | FilePath | Url | UpstreamFile | TargetFiles
+@dataclass(frozen=True, slots=True)
+class PageFile:
+    """The path of the page that the proxy shows while a service is down: only site `here` has it."""
+
+    service: str
+
+
+Part = (
+    str | SecretValue | SecretFile | Listen | Address | Folder | FilePath | Url | UpstreamFile | TargetFiles | PageFile
+)
 Text = tuple[Part, ...]
 
 

@@ -56,7 +56,9 @@ class Healer:
         found = [f"{each.unit}: {wrong}", *diff]
         new = self._is_new(each.unit, found)
         if new:
-            log.warning("%s: %s", each.unit, "\n".join([f"{wrong}: putting it back", *diff]))
+            log.warning(
+                "%s: %s", each.unit, "\n".join([f"{wrong}: {'putting it back' if by_hand else 'trying again'}", *diff])
+            )
         run = records.begin(site.database, revision.name, site.clock(), found) if by_hand and new else 0
         began = time.monotonic()
         outcome = engine.apply(revision.units[each.unit], lambda line: log.info("%s", line))

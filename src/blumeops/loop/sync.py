@@ -17,6 +17,7 @@ from blumeops.base.errors import BlumeError
 from blumeops.base.findings import Finding, errors
 from blumeops.engines.local.engine import LocalEngine, Observed, Outcome, digest_of
 from blumeops.forge.repository import Repository
+from blumeops.loop import pages
 from blumeops.loop.admission import hindrances
 from blumeops.loop.revision import Revision, read_revision
 from blumeops.loop.vault import reader, with_generated
@@ -257,6 +258,7 @@ def look(site: Site, engine: LocalEngine, revision: Revision, around: Around | N
         for old in {unit.id for unit in records.units(site.database)} - revision.units.keys():
             records.forget(site.database, old)
     records.put_units(site.database, units)
+    pages.keep(engine.folders.pages, site.database, revision.units, seen, around is None)
     site.saw({name: each for name, each in seen.items() if name in revision.units}, around is None)
     return seen
 

@@ -8,16 +8,24 @@ from collections.abc import Callable
 from blumeops.facts.derive import Facts, Route
 from blumeops.facts.parts import Folder, Text, joined
 from blumeops.lab.model import Lab
+from blumeops.render.page import AGAIN, POLICY
 
 
 def caddyfile(
-    lab: Lab, facts: Facts, domain: str, port: int, certificates: str, upstream: Callable[[Route], Text | None]
+    lab: Lab,
+    facts: Facts,
+    domain: str,
+    port: int,
+    certificates: str,
+    upstream: Callable[[Route], Text | None],
+    page: Callable[[Route], Text] | None = None,
 ) -> Text:
     """One site block a route, in the order of names.
 
     `certificates`: the lines of the `tls` directive that every block has. `upstream` says what follows
     `reverse_proxy`; None leaves the route out. What Caddy itself cannot answer (the upstream is down, or its file is
-    not there) becomes a page that says so, with status 503. The admin endpoint is a socket in the folder for sockets.
+    not there) becomes a page that says so, with status 503: the file at the path that `page` says, as long as there is
+    one, else a page without a reason. The admin endpoint is a socket in the folder for sockets.
     """
     blocks: list[Text | str] = [
         "{\n\tadmin unix/", (Folder("run"),), "/admin.sock\n\tauto_https disable_redirects\n",
@@ -32,7 +40,7 @@ def caddyfile(
         place = lab.service_place(route.service)
         blocks += [
             f"\n# {route.service}, in {place.file!r}\n{address} {{\n\t{certificates}\n",
-            "\treverse_proxy ", to, "\n", _when_down(route.service), "}\n",
+            "\treverse_proxy ", to, "\n", *_when_down(route.service, page(route) if page else None), "}\n",
         ]  # fmt: skip
     return joined(*blocks)
 
@@ -46,17 +54,23 @@ _PAGE = (
 """No braces but ours: Caddy would take them for placeholders. Nothing of the request is in it."""
 
 
-def _when_down(service: str) -> str:
-    """What a site block answers to errors of Caddy's own: those that an upstream answers are passed on as they are."""
-    page = _PAGE.format(name=html.escape(service))
-    return (
+def _when_down(service: str, page: Text | None) -> list[Text | str]:
+    """What a site block answers to errors of Caddy's own: those that an upstream answers are passed on as they are.
+
+    The page's file is read for each request, whatever its method is, as the upstream's is.
+    """
+    static = _PAGE.format(name=html.escape(service))
+    begin = (
         "\thandle_errors {\n"
         "\t\t@down expression `{err.status_code} >= 500`\n"
         "\t\thandle @down {\n"
         '\t\t\theader Content-Type "text/html; charset=utf-8"\n'
+        f'\t\t\theader Content-Security-Policy "{POLICY}"\n'
         "\t\t\theader Cache-Control no-store\n"
-        "\t\t\theader Retry-After 5\n"
-        f"\t\t\trespond `{page}` 503\n"
-        "\t\t}\n"
-        "\t}\n"
+        f"\t\t\theader Retry-After {AGAIN}\n"
     )
+    end = f"\t\t\trespond `{static}` 503\n\t\t}}\n\t}}\n"
+    if page is None:
+        return [begin, end]
+    there = '\t\t\t@page file {\n\t\t\t\troot /\n\t\t\t\ttry_files "'
+    return [begin, there, page, '"\n\t\t\t}\n\t\t\trespond @page "{file.', page, '}" 503\n', end]

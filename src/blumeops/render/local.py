@@ -139,7 +139,10 @@ def _routes(checked: CheckedLab) -> Text:
         return ('"tcp/{file.', parts.UpstreamFile(route.service, route.port), '}"')  # a folder may have spaces
 
     here = checked.lab.settings.here
-    return caddyfile(checked.lab, checked.facts, HERE_DOMAIN, here.https, "tls internal", upstream)
+    return caddyfile(
+        checked.lab, checked.facts, HERE_DOMAIN, here.https, "tls internal", upstream,
+        page=lambda route: (parts.PageFile(route.service),),
+    )  # fmt: skip
 
 
 def _secret_files(service: ServiceFacts) -> dict[str, str]:
@@ -213,6 +216,8 @@ class _Speaker:
                 return unit.FolderPart(folder="config", name=name)
             case parts.UpstreamFile(service, port):
                 return unit.FolderPart(folder="upstreams", name=f"{service}.{port}")
+            case parts.PageFile(service):
+                return unit.FolderPart(folder="pages", name=f"{service}.html")
             case parts.TargetFiles():
                 return unit.FolderPart(folder="targets", name="*.json")
             case parts.Url(service):

@@ -38,10 +38,10 @@ class PortPart(Strict):
 
 class FolderPart(Strict):
     """An absolute path: this unit's state folder `name`, its configuration folder (where `files` lie),
-    a folder for sockets (short path), the site's folders of upstream files and of scrape targets, or a share.
+    a folder for sockets (short path), the site's folders of upstream files, of scrape targets and of pages, or a share.
     `name` is what is in it."""
 
-    folder: Literal["state", "config", "run", "upstreams", "targets", "share"]
+    folder: Literal["state", "config", "run", "upstreams", "targets", "pages", "share"]
     name: str = ""
 
 

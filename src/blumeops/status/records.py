@@ -183,6 +183,27 @@ def history(database: Database, limit: int = 20) -> list[Run]:
     return _runs(database, "ORDER BY id DESC LIMIT ?", limit)
 
 
+@dataclass(frozen=True, slots=True)
+class LastStep:
+    """What was done to a unit last: in the run of which revision, and when that began."""
+
+    action: str
+    outcome: str
+    revision: str
+    at: float
+
+
+def last_step(database: Database, unit: str) -> LastStep | None:
+    """The newest step of a unit that did something; None where the history has none."""
+    with database.transaction() as connection:
+        row = connection.execute(
+            "SELECT step.action, step.outcome, run.revision, run.started AS at FROM step JOIN run ON run.id = step.run "
+            "WHERE step.unit = ? ORDER BY step.id DESC LIMIT 1",
+            [unit],
+        ).fetchone()
+        return LastStep(**row) if row else None
+
+
 def _runs(database: Database, which: str, value: int) -> list[Run]:
     with database.transaction() as connection:
         steps = "SELECT unit, action, seconds, outcome, message FROM step WHERE run = ? ORDER BY id"

@@ -38,13 +38,14 @@ def history_as_json(database: Database, limit: int = 20) -> dict[str, object]:
 
 
 def _unit(unit: Unit) -> dict[str, object]:
-    return {**asdict(unit), "since": _time(unit.since)}
+    return {**asdict(unit), "since": time_of(unit.since)}
 
 
 def _run(run: Run) -> dict[str, object]:
-    ended = None if run.ended is None else _time(run.ended)
-    return {**asdict(run), "started": _time(run.started), "ended": ended}
+    ended = None if run.ended is None else time_of(run.ended)
+    return {**asdict(run), "started": time_of(run.started), "ended": ended}
 
 
-def _time(seconds: float) -> str:
+def time_of(seconds: float) -> str:
+    """RFC 3339, in UTC, of seconds since 1970."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -6,6 +6,7 @@
     STATE/shares/NAME/          shares that no folder of this machine was named for: kept for ever
     STATE/upstreams/UNIT.PORT   "127.0.0.1:8123", read by the proxy for each request
     STATE/targets/UNIT.json     where its metrics are, for Prometheus, which must be able to list the folder
+    STATE/pages/UNIT.html       what the proxy shows while the unit does not answer
     STATE/logs/UNIT.a.log
 
 Services of root run as an unprivileged user of the machine (PostgreSQL insists), so that user must be able to
@@ -64,6 +65,7 @@ class Folders:
         for path in (self.state, self.state / "units", self.state / "data", self.state / "logs", self.upstreams):
             self.shared(path)
         self.for_service(self.targets)
+        self.for_service(self.pages)
         if self.account.user is not None:
             check_reachable(self.state, self.account, "choose another folder with --state, such as /var/lib/blumeops")
 
@@ -74,6 +76,10 @@ class Folders:
     @property
     def targets(self) -> Path:
         return self.state / "targets"
+
+    @property
+    def pages(self) -> Path:
+        return self.state / "pages"
 
     def unit(self, unit: str) -> Path:
         return self.state / "units" / unit

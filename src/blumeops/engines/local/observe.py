@@ -38,6 +38,8 @@ class Observed:
     refused: str = ""
     since: float = 0.0
     drift: tuple[str, ...] = ()
+    hint: str = ""
+    """The command that gets what cannot be had."""
 
 
 def observe(site: Site, around: Collection[str] | None = None, ended: Collection[int] = ()) -> dict[str, Observed]:
@@ -83,7 +85,7 @@ def _look(site: Site, record: Record, processes: dict[str, Process]) -> Observed
         if record.pending and site.records.busy(name):  # what a killed or failed change left is not starting
             return Observed(name, "starting", instance=record.pending.process)
         if failure and failure.code == "BLU701":
-            return Observed(name, "unavailable", reason=refusal, refused=refused)
+            return Observed(name, "unavailable", reason=refusal, refused=refused, hint=failure.hint)
         return Observed(name, "failed" if failure else "stopped", reason=refusal, refused=refused)
     process = processes.get(at.process, Process("stopped"))
     if process.state == "stopped" and failure and not record.refused:  # it should run, and could not be started

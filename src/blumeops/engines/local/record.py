@@ -47,6 +47,8 @@ class Failure(BaseModel):
     reason: str
     at: float
     code: str = ""
+    hint: str = ""
+    """What to do, where it is known."""
 
 
 class Refusal(Failure):

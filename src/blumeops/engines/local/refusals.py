@@ -48,7 +48,7 @@ def failed(site: Site, unit: LocalUnit, error: BlumeError) -> Outcome:
     error = type(error)(error.code, error.subject, message, error.hint, error.place)
     try:
         record = site.records.read(unit.unit) or Record(wanted=unit)
-        why = Failure(reason=message, at=time.time(), code=error.code)
+        why = Failure(reason=message, at=time.time(), code=error.code, hint=error.hint)
         known = record.refused if record.refused and record.refused.digest == digest_of(unit) else None
         if error.code == "BLU701":
             action = "failed" if record.serving else "unavailable"

@@ -111,6 +111,8 @@ class Resolver:
                 return self.folders.upstreams / part.name
             case "targets":
                 return self.folders.targets / part.name
+            case "pages":
+                return self.folders.pages / part.name
             case "share":
                 return self.folders.share(part.name)
 
