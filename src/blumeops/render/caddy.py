@@ -65,12 +65,12 @@ def _when_down(service: str, page: Text | None) -> list[Text | str]:
         "\t\t@down expression `{err.status_code} >= 500`\n"
         "\t\thandle @down {\n"
         '\t\t\theader Content-Type "text/html; charset=utf-8"\n'
-        f'\t\t\theader Content-Security-Policy "{POLICY}"\n'
         "\t\t\theader Cache-Control no-store\n"
         f"\t\t\theader Retry-After {AGAIN}\n"
     )
     end = f"\t\t\trespond `{static}` 503\n\t\t}}\n\t}}\n"
     if page is None:
         return [begin, end]
+    policy = f'\t\t\theader Content-Security-Policy "{POLICY}"\n'
     there = '\t\t\t@page file {\n\t\t\t\troot /\n\t\t\t\ttry_files "'
-    return [begin, there, page, '"\n\t\t\t}\n\t\t\trespond @page "{file.', page, '}" 503\n', end]
+    return [begin, policy, there, page, '"\n\t\t\t}\n\t\t\trespond @page "{file.', page, '}" 503\n', end]
