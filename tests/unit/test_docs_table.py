@@ -55,6 +55,7 @@ ALTERED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"provides": {"database": {"port": "http", "scheme": "demo", "create": {"command": ["make", "--again"]}}}},
     ),
     "command": ({}, {"command": ["demo", "--verbose", "{{ options.colour }}", "{{ listen.http }}"]}),
+    "arguments": ({"command": []}, {"arguments": ["--verbose"]}),
     "init": (
         {"state": {"data": "/data"}},
         {"init": {"command": ["demo", "init"], "creates": "{{ state.data }}/there"}},
@@ -75,6 +76,7 @@ ALTERED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "update": ({}, {"update": "replace"}),
     "stop": ({}, {"stop": {"signal": "INT", "within": "20s"}}),
     "resources": ({}, {"resources": {"memory": "64Mi"}}),
+    "devices": ({}, {"devices": ["/dev/dri"]}),
 }
 """For each field: what the app has before, and what it has afterwards. `service` is for the service itself."""
 

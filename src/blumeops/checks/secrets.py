@@ -24,6 +24,7 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
         wiring = facts_of.wiring
         for word, texts in (
             ("command", wiring.command),
+            ("arguments", wiring.arguments),
             ("reload", wiring.reload),
             ("init", wiring.init_command),
             ("health", wiring.health_command),

@@ -64,6 +64,7 @@ class ServiceFacts:
     """Services that must be healthy before."""
     database: DatabaseUse | None
     secrets: tuple[SecretUse, ...]
+    devices: tuple[str, ...]
     wiring: Wiring
     heal: bool
     """Whether what was changed by hand is put back."""
@@ -131,6 +132,7 @@ def _service(lab: Lab, name: str, app: App, needs: tuple[str, ...]) -> ServiceFa
         needs=needs,
         database=database_use(lab, name),
         secrets=_secrets(lab, name, app),
+        devices=tuple(dict.fromkeys((*app.devices, *service.devices))),
         wiring=wire(lab, name),
         heal=lab.settings.gitops.heal if service.heal is None else service.heal,
     )

@@ -57,6 +57,7 @@ class Wiring:
     """An app's strings as they are for one service."""
 
     command: tuple[Text, ...]
+    arguments: tuple[Text, ...]
     reload: tuple[Text, ...]
     env: Mapping[str, Text]
     files: Mapping[str, Text]
@@ -113,6 +114,7 @@ def wire(lab: Lab, name: str) -> Wiring:
     grant_command, grant_stdin, grant_env = wirer.grant()
     return Wiring(
         command=wirer.texts(app.command, "command"),
+        arguments=wirer.arguments(),
         reload=wirer.texts(app.reload, "reload"),
         env=env,
         files=files,
@@ -166,6 +168,13 @@ class _Wirer:
 
     def texts(self, texts: tuple[str, ...], *path: str | int) -> tuple[Text, ...]:
         return tuple(self.app_text(text, *path, place) for place, text in enumerate(texts))
+
+    def arguments(self) -> tuple[Text, ...]:
+        """The service's own stand where its image is named."""
+        own = self.service.arguments
+        if own:
+            return tuple(self.service_text(text, "arguments", place) for place, text in enumerate(own))
+        return self.texts(self.app.arguments, "arguments")
 
     def text(self, text: str, place: Place) -> Text:
         return joined(*(self.meaning(piece, place) if isinstance(piece, Lookup) else piece for piece in parse(text)))

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from blumeops.lab.fields import (
     AbsolutePath,
+    DevicePath,
     EnvName,
     FileName,
     Key,
@@ -241,6 +242,8 @@ class App(Strict):
     """What other services may need from it."""
     command: tuple[Templated, ...] = ()
     """Program and arguments; empty: the image's own."""
+    arguments: tuple[Templated, ...] = ()
+    """What the image's own program is given, where no `command` is named; empty: what the image says."""
     init: Init | None = None
     """What prepares its state before the first start."""
     reload: tuple[Templated, ...] = ()
@@ -268,6 +271,8 @@ class App(Strict):
     """How to end it."""
     resources: Resources = Resources()
     """What it may use."""
+    devices: tuple[DevicePath, ...] = ()
+    """Devices of the host that it uses."""
 
     @model_validator(mode="after")
     def _ports_exist(self) -> App:

@@ -51,6 +51,7 @@ _KEY = r"^[a-z][a-z0-9_-]{0,62}$"
 _ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _FILE_NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"
 _PATH = r"^/[^\x00-\x1f]*$"
+_DEVICE = r"^/dev/[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
 _URL_PATH = r"^/[\x21-\x7e]*$"
 _VERSION = r"^[0-9A-Za-z][0-9A-Za-z._+~-]*$"
 _DOMAIN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$"
@@ -71,6 +72,7 @@ PATTERNS = {
     _ENV_NAME: "a name for the environment: letters, digits and _",
     _FILE_NAME: "a file's name of letters, digits, - _ and .",
     _PATH: "an absolute path",
+    _DEVICE: "a device like /dev/dri",
     _URL_PATH: "a path that begins with /",
     _VERSION: "a version: letters, digits and . _ + ~ -",
     _DOMAIN: "a domain like ops.example.org, in lower case",
@@ -90,6 +92,7 @@ Key = Annotated[str, StringConstraints(pattern=_KEY)]
 EnvName = Annotated[str, StringConstraints(pattern=_ENV_NAME)]
 FileName = Annotated[str, StringConstraints(pattern=_FILE_NAME)]
 AbsolutePath = Annotated[str, StringConstraints(pattern=_PATH)]
+DevicePath = Annotated[str, StringConstraints(pattern=_DEVICE)]
 UrlPath = Annotated[str, StringConstraints(pattern=_URL_PATH)]
 Version = Annotated[
     str, BeforeValidator(_version), StringConstraints(pattern=_VERSION),

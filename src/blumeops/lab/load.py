@@ -211,7 +211,7 @@ class _Reader:
         return App(
             app=name, version=tag, sources=(AppSource(container=image),), ports=service.ports,
             secrets=dict.fromkeys(service.secrets.keys() - {"database_password"}, SecretSpec()),
-            state=service.state or State(),
+            state=service.state or State(), arguments=service.arguments, devices=service.devices,
         )  # fmt: skip
 
     def read(self, path: Path, file: str) -> yaml.Document:

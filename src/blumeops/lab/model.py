@@ -15,6 +15,7 @@ from blumeops.lab.fields import (
     ApiUrl,
     Branch,
     Count,
+    DevicePath,
     Domain,
     EnvName,
     GitUrl,
@@ -186,6 +187,10 @@ class Service(Strict):
     state: State | None = None
     health: Health | None = None
     resources: Resources | None = None
+    devices: tuple[DevicePath, ...] = ()
+    """Devices of the host that it uses beside those of the app."""
+    arguments: tuple[Templated, ...] = ()
+    """What the program of an `image:` is given instead of what the image says."""
     heal: Truth | None = None
     """Whether what was changed by hand is put back, where this service differs from `gitops.heal`."""
     kubernetes: dict[str, Any] = Field(default_factory=dict)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from blumeops.render.local_unit import FolderPart, LocalUnit, PortPart, SecretFilePart, SecretPart, Text
+from blumeops.render.local_unit import FolderPart, HostPart, LocalUnit, Part, PortPart, SecretFilePart, SecretPart, Text
 
 
 def parts_text(text: Text) -> str:
@@ -68,7 +68,7 @@ def _printable(line: str) -> str:
     return "".join(char if char.isprintable() or char == "\t" else repr(char)[1:-1] for char in line)
 
 
-def _part(part: str | SecretPart | SecretFilePart | PortPart | FolderPart) -> str:
+def _part(part: Part) -> str:
     match part:
         case str():
             return part
@@ -78,5 +78,7 @@ def _part(part: str | SecretPart | SecretFilePart | PortPart | FolderPart) -> st
             return f"<file of {part.secret_file}>"
         case PortPart():
             return f"<port {part.unit + ' ' if part.unit else ''}{part.port}>"
+        case HostPart():
+            return f"<host {part.unit or part.host}>"
         case FolderPart():
             return f"<{part.folder}{'/' + part.name if part.name else ''}>"

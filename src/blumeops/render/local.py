@@ -12,7 +12,7 @@ from blumeops.checks.check import CheckedLab
 from blumeops.facts import parts
 from blumeops.facts.derive import HERE_DOMAIN, Facts, Route, ServiceFacts
 from blumeops.facts.parts import Text
-from blumeops.lab.app import AppSource
+from blumeops.lab.app import App, AppSource
 from blumeops.render import local_unit as unit
 from blumeops.render.caddy import caddyfile
 from blumeops.render.scrape import from_files
@@ -32,12 +32,13 @@ BECOMES = {
     "about": "nothing: only people read it",
     "version": "the version that a source must have; a unit with another is updated",
     "kind": "`service`: a process that is kept up; `job`: listed as scheduled; `platform`: what is built in stands in",
-    "sources": "wheel of the environment, Debian package unpacked beside the state, Homebrew, a program on PATH",
+    "sources": "wheel of the environment, Debian package beside the state, Homebrew, PATH, image by Podman or Docker",
     "options": "the text where they are looked up",
-    "ports": "a free port of 127.0.0.1; the number of site `here` for an `entry`",
+    "ports": "a free port of 127.0.0.1, published to there from a container; the number of site `here` for an `entry`",
     "needs": "the unit waits until its provider is healthy",
     "provides": "a command with the provider's programs, before the user's first start",
-    "command": "the process",
+    "command": "the process, in a container where the program is an image",
+    "arguments": "what the image's own program is given",
     "init": "run once, when the path is not there",
     "reload": "run when only files changed",
     "env": "the environment of the process, from a private file",
@@ -50,7 +51,8 @@ BECOMES = {
     "samples": "copied into the folder when it is empty before the first start",
     "update": "old one stopped first and brought back if the new one fails, or new one beside it first",
     "stop": "the signal, and the time until SIGKILL",
-    "resources": "recorded in the unit; no limit is enforced on plain processes",
+    "resources": "a limit of the container; none is enforced on plain processes",
+    "devices": "given to the container; a plain process sees all that its user may",
 }
 
 
@@ -74,11 +76,11 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
     app, wiring, facts = service.app, service.wiring, checked.facts
     say = _Speaker(checked, service)
     sources = [source for source in app.sources if source.kind in LOCAL_SOURCES]
+    if not _may_be_contained(app):
+        sources = [source for source in sources if source.kind != "container"]
     unavailable = ""
     if service.service.chart or service.service.manifests:
         unavailable = "a chart or manifests need a cluster"
-    elif not app.command:
-        unavailable = "an image without a command of its own needs Podman or Docker"
     files = {name: say(text) for name, text in wiring.files.items()}
     for name, file in app.files.items():
         if file.derived == "routes":
@@ -93,10 +95,11 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
         place=service.service.place,
         kind="job" if app.kind == "job" else "service",
         needs=tuple(need for need in service.needs if need in facts.services),
-        sources=tuple(_source(source) for source in sources),
+        sources=tuple(_source(source, service) for source in sources),
         provided=BUILT_IN.get(app.app, ""),
         unavailable="" if app.app in BUILT_IN else unavailable,
         command=tuple(say(text) for text in wiring.command),
+        container=_container(service, say) if _may_be_contained(app) else None,
         init=unit.Init(command=tuple(say(t) for t in wiring.init_command), creates=say(wiring.init_creates))
         if wiring.init_command
         else None,
@@ -130,8 +133,34 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
     )
 
 
-def _source(source: AppSource) -> unit.Source:
-    return unit.Source(kind=source.kind, name=source.name, version=source.version, suite=source.suite, bin=source.bin)
+def _may_be_contained(app: App) -> bool:
+    """Whether its program may come from an image. What is derived from all services are addresses of this machine's
+    loopback, which no container shares."""
+    return any(source.kind == "container" for source in app.sources) and not any(
+        file.derived for file in app.files.values()
+    )
+
+
+def _source(source: AppSource, service: ServiceFacts) -> unit.Source:
+    version = source.version
+    if version and source.kind == "container":  # a tag like v3.14.0: another version of the app has its tag
+        version = version.replace(service.app.version, service.version)
+    return unit.Source(
+        kind=source.kind, name=source.name, version=version, suite=source.suite, bin=source.bin, uid=source.uid
+    )
+
+
+def _container(service: ServiceFacts, say: _Speaker) -> unit.Container:
+    """The same paths as in a pod."""
+    app, described = service.app, service.service
+    return unit.Container(
+        ports={name: port.port for name, port in {**app.ports, **described.ports}.items()},
+        state=(described.state or app.state).folders,
+        files={name: file.path for name, file in app.files.items()},
+        shares={share: f"/mnt/{name}" for name, share in described.mounts.items()},
+        arguments=tuple(say(text) for text in service.wiring.arguments),
+        devices=service.devices,
+    )
 
 
 def _routes(checked: CheckedLab) -> Text:
@@ -150,8 +179,8 @@ def _secret_files(service: ServiceFacts) -> dict[str, str]:
     references = {use.name: use.reference for use in service.secrets}
     wiring = service.wiring
     texts = [
-        *wiring.command, *wiring.init_command, *wiring.reload, *wiring.health_command, *wiring.env.values(),
-        *wiring.files.values(),
+        *wiring.command, *wiring.arguments, *wiring.init_command, *wiring.reload, *wiring.health_command,
+        *wiring.env.values(), *wiring.files.values(),
     ]  # fmt: skip
     wanted = {part.name for text in texts for part in text if isinstance(part, parts.SecretFile)}
     return {name: references[name] for name in sorted(wanted)}
@@ -182,6 +211,7 @@ class _Speaker:
         self.facts: Facts = checked.facts
         self.name = service.name
         self.reader = (reader or service).name
+        self.contained = _may_be_contained(service.app)
 
     def __call__(self, text: Text) -> unit.Text:
         said: list[unit.Part] = []
@@ -200,8 +230,12 @@ class _Speaker:
                 return unit.SecretPart(secret=reference)
             case parts.SecretFile(name):
                 return unit.SecretFilePart(secret_file=name)
-            case parts.Listen(_, "host") | parts.Address(_, _, "host"):
+            case parts.Listen(_, "host") | parts.Address(_, _, "host") if not self.contained:
                 return "127.0.0.1"
+            case parts.Listen(_, "host"):
+                return unit.HostPart(host="listen")
+            case parts.Address(service, _, "host"):
+                return unit.HostPart(host="reach", unit="" if service == self.reader else service)
             case parts.Listen(port, "port"):
                 return self.port(self.name, port)
             case parts.Address(service, port, "port"):

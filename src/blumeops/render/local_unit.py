@@ -36,6 +36,16 @@ class PortPart(Strict):
     unit: str = ""
 
 
+class HostPart(Strict):
+    """The host of an address: on which the unit itself listens, or by which `unit` (itself when empty) is reached.
+
+    127.0.0.1 for a process of this machine; what that is for a container, only the machine knows.
+    """
+
+    host: Literal["listen", "reach"]
+    unit: str = ""
+
+
 class FolderPart(Strict):
     """An absolute path: this unit's state folder `name`, its configuration folder (where `files` lie),
     a folder for sockets (short path), the site's folders of upstream files, of scrape targets and of pages, or a share.
@@ -45,7 +55,7 @@ class FolderPart(Strict):
     name: str = ""
 
 
-Part = str | SecretPart | SecretFilePart | PortPart | FolderPart
+Part = str | SecretPart | SecretFilePart | PortPart | HostPart | FolderPart
 Text = tuple[Part, ...]
 
 
@@ -62,6 +72,8 @@ class Source(Strict):
     version: str | None = None
     suite: str | None = None
     bin: str | None = None
+    uid: int | None = None
+    """The user that an image's program runs as; None: the one that the image says."""
 
 
 class Port(Strict):
@@ -87,6 +99,19 @@ class Metrics(Strict):
 
     port: str
     path: str
+
+
+class Container(Strict):
+    """The unit as it is within a container, where its program comes from an image: numbers and paths of its own."""
+
+    ports: dict[str, int] = {}
+    state: dict[str, str] = {}
+    files: dict[str, str] = {}
+    shares: dict[str, str] = {}
+    """By share, where it is mounted."""
+    arguments: tuple[Text, ...] = ()
+    """What the image's own program is given, where the unit has no `command`; empty: what the image says."""
+    devices: tuple[str, ...] = ()
 
 
 class Init(Strict):
@@ -125,7 +150,9 @@ class LocalUnit(Strict):
     unavailable: str = ""
     """Not empty: cannot run at `here`, for this reason."""
     command: tuple[Text, ...] = ()
-    """command[0] is the name of a program of the source."""
+    """command[0] is the name of a program of the source; empty: an image's own program."""
+    container: Container | None = None
+    """Where one of the sources is an image."""
     init: Init | None = None
     grants: tuple[Grant, ...] = ()
     reload: tuple[Text, ...] = ()

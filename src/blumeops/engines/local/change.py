@@ -17,13 +17,13 @@ from typing import Literal
 
 from blumeops.base.errors import BlumeError, EngineError, Unavailable
 from blumeops.engines.local import addresses, health, helpers, instance, ports, samples
-from blumeops.engines.local.folders import check_reachable
+from blumeops.engines.local.folders import check_reachable, give
 from blumeops.engines.local.manager import ProcessSpec
 from blumeops.engines.local.programs import Program
 from blumeops.engines.local.programs.found import copied
 from blumeops.engines.local.record import SLOTS, Failure, Instance, Record, process_name
 from blumeops.engines.local.refusals import refusal
-from blumeops.engines.local.resolve import Resolved, shares_of
+from blumeops.engines.local.resolve import Resolved, Resolver, shares_of
 from blumeops.engines.local.site import Outcome, Site
 from blumeops.render.local_unit import LocalUnit
 
@@ -52,7 +52,7 @@ class Change:
             return Outcome(self.unit.unit, "waiting", f"waits for {missing}")
         program = self.site.programs.obtain(self.unit.sources, self.unit.version, self.say)
         program = self._within_reach(program)
-        self._folders()
+        self._folders(program)
         serving = self.record.serving
         if serving is None:
             return self._move(program, "started")
@@ -66,7 +66,7 @@ class Change:
         if wanted is None or not same_start:
             return self._move(program, "replaced" if self.unit.update == "replace" else "restarted")
         if self.record.reloading or wanted.files != instance.read_files(self._folder(serving.slot) / "config"):
-            if self.unit.reload and self.site.process(serving.process).pid:
+            if self.unit.reload and not program.image and self.site.process(serving.process).pid:
                 return self._reload(serving, wanted)
             return self._move(program, "replaced" if self.unit.update == "replace" else "restarted")
         if self._ports_lost(serving):
@@ -78,7 +78,7 @@ class Change:
     def _within_reach(self, program: Program) -> Program:
         """The program where the services' user can run it: below the state, if it lies in a closed folder."""
         folders = self.site.folders
-        if folders.account.user is None:
+        if folders.account.user is None or program.image:
             return program
         hint = "put it where others may read it"
         try:
@@ -115,24 +115,34 @@ class Change:
                 return need
         return ""
 
-    def _folders(self) -> None:
+    def _folders(self, program: Program) -> None:
         folders, name = self.site.folders, self.unit.unit
         folders.of_service(folders.home(name))
         folders.of_service(folders.sockets(name))
         folders.shared(folders.state / "data" / name)
         for each in self.unit.state:
-            folders.of_service(folders.data(name, each))
+            if self.record.serving is None or not folders.data(name, each).exists():
+                self._give(self.site.resolver(self.unit, SLOTS[0], {}, program.image), each)
         if self.record.serving is None:
-            samples.put(folders, self.unit)
+            samples.put(self.site.resolver(self.unit, SLOTS[0], {}, program.image).owned, self.unit)
         for share in shares_of(self.unit):
             folders.make_share(share)
+
+    def _give(self, to: Resolver, *names: str) -> None:
+        """These state folders shall be of whoever runs so: a container is another user than a process."""
+        for name in names:
+            give(self.site.folders.data(self.unit.unit, name), to.owned.account, self.site.folders.account)
+
+    def _start(self, at: Instance) -> None:
+        self._give(self.site.resolver_of(at), *at.unit.state)
+        self.site.manager.start(at.process)
 
     def _resolve(self, at: Instance, program: Program) -> Resolved | None:
         """The wanted form in the slot and on the ports of `at`; None where its ports do not fit."""
         fits = at.ports.keys() == self.unit.ports.keys() and all(
             port.fixed in (None, at.ports[name]) for name, port in self.unit.ports.items()
         )
-        return self.site.resolver(self.unit, at.slot, at.ports).whole(program) if fits else None
+        return self.site.resolver(self.unit, at.slot, at.ports, program.image).whole(program) if fits else None
 
     def _ports_lost(self, serving: Instance) -> bool:
         """Whether it does not run, and somebody else listens at a number of its own by now: it gets others.
@@ -160,7 +170,7 @@ class Change:
         if self.site.process(serving.process).state == "stopped":
             self._grant(serving.slot)
             self.say(f"{self.unit.unit}: starting")
-            self.site.manager.start(serving.process)
+            self._start(serving)
             action = "started"
         why = self._wait(serving)
         if why:
@@ -220,7 +230,7 @@ class Change:
                 self.say(f"{self.unit.unit}: stopping the old one")
                 self.site.manager.stop(old.process)
             self.say(f"{self.unit.unit}: starting {program.version or self.unit.version}")
-            self.site.manager.start(new.process)
+            self._start(new)
             why = self._wait(new)
             if not why:
                 self._switch(new)
@@ -243,21 +253,22 @@ class Change:
         """Everything that can be refused, while the old one serves: ports, files, initialisation, grants."""
         site, unit = self.site, self.unit
         slot = next(slot for slot in SLOTS if not old or slot != old.slot)
-        numbers = self._ports(old, beside)
-        new = Instance(slot=slot, unit=unit, ports=numbers, program=program.version)
-        resolver = site.resolver(unit, slot, numbers)
+        numbers = self._ports(old, beside, "" if program.image else site.folders.runs_as)
+        new = Instance(slot=slot, unit=unit, ports=numbers, program=program.version, image=program.image)
+        resolver = site.resolver_of(new)
         resolved = resolver.whole(program)
         stamps = instance.stamps(resolved.files, instance.stamp_key(site.folders.state))
         new = new.model_copy(update={"written": stamps})
         self._keep(pending=new)
-        instance.write(site.folders, self._folder(slot), resolved)
+        instance.write(resolver.owned, self._folder(slot), resolved)
         self.record = helpers.initialise(unit, resolver, resolved.spec.env, site.records, self.record)
         self._grant(slot)
         site.manager.define(resolved.spec)
         return new, health.size_of(resolved.spec.log)
 
-    def _ports(self, old: Instance | None, beside: bool) -> dict[str, int]:
-        """Numbers for a new instance: those that the unit had before where that is possible."""
+    def _ports(self, old: Instance | None, beside: bool, runs_as: str) -> dict[str, int]:
+        """Numbers for a new instance: those that the unit had before where that is possible. `runs_as`: whose rights
+        it has where it listens, if they are not ours (the runtime listens for a container)."""
         site, unit = self.site, self.unit
         ours = self._pids(old)
         with site.choosing:
@@ -266,7 +277,7 @@ class Change:
             held = set(old.ports.values()) if old and ours else set()  # by what runs: others may have the rest
             numbers: dict[str, int] = {}
             for name, port in unit.ports.items():
-                ports.require_free(unit.unit, name, port, ours, site.folders.runs_as)
+                ports.require_free(unit.unit, name, port, ours, runs_as)
                 if port.fixed is not None:
                     numbers[name] = port.fixed
                     continue
@@ -301,7 +312,7 @@ class Change:
         why += self._grant_again(old)
         if self.site.process(old.process).state == "stopped":
             self.say(f"{self.unit.unit}: bringing back {old.unit.version}")
-            self.site.manager.start(old.process)
+            self._start(old)
             again = self._wait(old)
             if again:
                 why += f"; and the old one: {again}"
@@ -317,10 +328,10 @@ class Change:
         done = []
         for wish in self.unit.grants:
             provider, spec = self._provider(wish.provider)
-            resolver = self.site.resolver(provider.unit, provider.slot, provider.ports)
+            resolver = self.site.resolver_of(provider)
             told = helpers.resolved(wish, resolver)
             self.granted = True
-            helpers.grant(self.site.folders, self.unit.unit, told, spec)
+            helpers.grant(self.unit.unit, told, spec, resolver)
             done.append(told)
         return done
 
@@ -330,7 +341,8 @@ class Change:
             return ""
         try:
             for told in instance.kept_grants(self._folder(old.slot)):
-                helpers.grant(self.site.folders, self.unit.unit, told, self._provider(told.provider)[1])
+                provider, spec = self._provider(told.provider)
+                helpers.grant(self.unit.unit, told, spec, self.site.resolver_of(provider))
         except BlumeError as error:
             return f"; and what its providers were told: {error.message}"
         self.granted = False

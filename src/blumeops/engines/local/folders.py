@@ -31,6 +31,9 @@ from pathlib import Path
 from blumeops.base.errors import EngineError, Unavailable
 from blumeops.base.files import cannot_write
 
+FIRST_USER, USERS = 0x70000000, 65536
+"""The users of containers of root's: numbers that neither distributions nor systemd give to anybody
+(https://systemd.io/UIDS-GIDS/)."""
 SOCKET_LIMIT = 60
 """A folder for sockets is at most this long: the limit is 104 bytes on macOS, and the socket has a name too."""
 
@@ -150,6 +153,36 @@ class Folders:
         """The services' user and group, where they are not ours."""
         user, group = self.account.user, self.account.group
         return None if user is None or group is None else (user, group)
+
+
+def give(path: Path, account: Account, services: Account) -> None:
+    """Make a state folder, or give one with all that is in it to another of those accounts that services run as:
+    a program of this machine and a container have different ones. `services`: the account of the former.
+
+    What a container that begins as root made of its folders is left so. Files of anybody else, to which a service
+    may have linked, are passed over. Raises EngineError `BLU705` if another owns the folder.
+    """
+    if account.user is None or account.group is None or services.user is None:
+        _folder(path, 0o700, os.geteuid(), Account())
+        return
+    contained = range(FIRST_USER, FIRST_USER + USERS)
+    known = {os.geteuid(), services.user, *contained}
+    if not os.path.lexists(path):
+        _folder(path, 0o700, os.geteuid(), account, account.user)
+        return
+    owner = os.lstat(path).st_uid
+    if owner == account.user or (account.user == FIRST_USER and owner in contained):
+        return
+    if owner not in known or path.is_symlink():
+        raise EngineError("BLU705", str(path), "is not a folder of ours", "remove it, or choose another --state")
+    try:
+        for _, folders, files, at in os.fwalk(path):
+            for name in (*folders, *files):
+                if os.stat(name, dir_fd=at, follow_symlinks=False).st_uid in known - {os.geteuid()}:
+                    os.chown(name, account.user, account.group, dir_fd=at, follow_symlinks=False)
+        os.chown(path, account.user, account.group, follow_symlinks=False)  # last: until then it is not done
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def _folder(path: Path, mode: int, us: int, group_of: Account, owner: int | None = None) -> Path:

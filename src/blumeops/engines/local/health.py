@@ -10,6 +10,7 @@ import http.client
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from blumeops.render.local_unit import Health
 
 SETTLED = 0.5
 """Seconds that a program without a health check must have lived."""
+
+CLOSES = 0.2
+"""Seconds in which a connection that leads nowhere is closed."""
 
 TAIL = 65536
 """Bytes of a log in which its last lines are looked for."""
@@ -34,6 +38,8 @@ class Probe:
     ports: Mapping[str, int]
     command: tuple[str, ...]
     spec: ProcessSpec
+    contained: bool = False
+    """Whether a proxy of the container runtime's listens in its place."""
 
 
 def ask(probe: Probe, timeout: float = 2.0) -> str:
@@ -48,8 +54,7 @@ def ask(probe: Probe, timeout: float = 2.0) -> str:
             case "http":
                 return _http(probe.ports[health.port], health.path, timeout)
             case "tcp":
-                with socket.create_connection(("127.0.0.1", probe.ports[health.port]), timeout):
-                    return ""
+                return _tcp(probe.ports[health.port], timeout, probe.contained)
             case "command":
                 env = probe.spec.env | {MARK: f"{probe.spec.name}.health"}
                 spec = probe.spec
@@ -60,6 +65,17 @@ def ask(probe: Probe, timeout: float = 2.0) -> str:
         return f"port {port}: {getattr(error, 'strerror', None) or str(error) or type(error).__name__}"
     except BlumeError as error:
         return error.message
+
+
+def _tcp(port: int, timeout: float, contained: bool) -> str:
+    """A container's port is open before anything listens behind it: then each connection is closed at once."""
+    with socket.create_connection(("127.0.0.1", port), timeout) as connection:
+        if contained:
+            connection.settimeout(CLOSES)
+            with suppress(TimeoutError):
+                if not connection.recv(1):
+                    return f"port {port} closes each connection"
+    return ""
 
 
 def _http(port: int, path: str, timeout: float) -> str:

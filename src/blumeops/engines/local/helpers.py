@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from blumeops.base.errors import EngineError, Unavailable
 from blumeops.base.processes import Completed, run
 from blumeops.engines.local import leftovers
-from blumeops.engines.local.folders import Folders
+from blumeops.engines.local.folders import Account, Folders
 from blumeops.engines.local.manager import ProcessSpec
 from blumeops.engines.local.record import Record, Records
 from blumeops.engines.local.resolve import Resolver
@@ -46,11 +47,15 @@ def initialise(unit: LocalUnit, resolver: Resolver, env: Mapping[str, str], reco
         for name in record.init:
             _empty(folders.data(unit.unit, name))
         record = records.write(record.with_(init=None))
-    if unit.init is None or Path(resolver.text(unit.init.creates)).exists():
+    if unit.init is None or Path(replace(resolver, image=None).text(unit.init.creates)).exists():
         return record
     fresh = tuple(name for name in unit.state if not any(folders.data(unit.unit, name).iterdir()))
     record = records.write(record.with_(init=fresh))
-    _run(folders, unit.unit, resolver.words(unit.init.command), env, "", INIT_SECONDS, "BLU710", "initialisation")
+    words, inside = resolver.words(unit.init.command), resolver.contained
+    if inside:
+        run(inside.end_once(), env=env, seconds=SECONDS)  # one whose client was killed
+        words = inside.once(words, {name: resolver.text(text) for name, text in unit.env.items()})
+    _run(folders, unit.unit, words, env, "", INIT_SECONDS, "BLU710", "initialisation", inside is not None)
     return records.write(record.with_(init=None))
 
 
@@ -60,10 +65,12 @@ def resolved(wish: Grant, resolver: Resolver) -> Granted:
     return Granted(provider=wish.provider, words=resolver.words(wish.command), stdin=wish.stdin, env=env)
 
 
-def grant(folders: Folders, unit: str, wish: Granted, provider: ProcessSpec) -> None:
-    """Let the provider make what this unit needs. Raises EngineError `BLU711`."""
-    env = provider.env | wish.env
-    _run(folders, unit, wish.words, env, wish.stdin, SECONDS, "BLU711", f"{wish.provider}'s grant")
+def grant(unit: str, wish: Granted, provider: ProcessSpec, resolver: Resolver) -> None:
+    """Let the provider make what this unit needs. `resolver` is the provider's. Raises EngineError `BLU711`."""
+    env, inside = provider.env | wish.env, resolver.contained
+    words = inside.inside(wish.words, wish.env) if inside else wish.words
+    what = f"{wish.provider}'s grant"
+    _run(resolver.folders, unit, words, env, wish.stdin, SECONDS, "BLU711", what, inside is not None)
 
 
 def reload(unit: LocalUnit, resolver: Resolver, env: Mapping[str, str]) -> None:
@@ -78,15 +85,16 @@ def mark(folders: Folders, unit: str) -> Path:
 
 def _run(
     folders: Folders, unit: str, words: tuple[str, ...], env: Mapping[str, str], stdin: str, seconds: float,
-    code: str, what: str,
+    code: str, what: str, contained: bool = False,
 ) -> None:  # fmt: skip
+    """`contained`: the words are a container runtime's, whose client runs with our rights."""
     program = shutil.which(words[0], path=env["PATH"])
     if not program:
         raise Unavailable(code, unit, f"{what}: there is no program {words[0]}")
-    account = folders.account
+    account = Account() if contained else folders.account
     done = run(
         (program, *words[1:]), stdin=stdin.encode(), env={**env, leftovers.MARK: str(mark(folders, unit))},
-        cwd=folders.home(unit), seconds=seconds, user=account.user, group=account.group,
+        cwd=folders.state if contained else folders.home(unit), seconds=seconds, user=account.user, group=account.group,
     )  # fmt: skip
     if done.code:
         raise EngineError(code, unit, f"{what} failed: {telling(done)}")

@@ -1,9 +1,10 @@
 """Become one program: `python -I -S launch.py SPEC`, where SPEC is a private JSON file.
 
-In: argv, env, cwd, user, group, and `record`, the file to write who we are into. Out: nothing; this process
-*becomes* the program (same pid). Promised: what the process manager shows of us (argv, configuration) holds
-no secret, since those come by the file; the record names this process for ever (pid, start time and boot),
-so whoever finds it later can end exactly this process; root's rights are gone before the program starts.
+In: argv, env, cwd, user, group, `clear`, a command that is run to its end before, and `record`, the file to write
+who we are into. Out: nothing; this process *becomes* the program (same pid). Promised: what the process manager shows
+of us (argv, configuration) holds no secret, since those come by the file; the record names this process for ever (pid,
+start time and boot), so whoever finds it later can end exactly this process; root's rights are gone before the program
+starts.
 
 Standard library only, and as little of it as can be: it runs before each start. There is no memory limit:
 RLIMIT_AS counts reserved addresses, which kills Go programs, and cgroups need rights that we may not have.
@@ -42,6 +43,10 @@ def main(path: str) -> None:
     with open(f"{record}.new", "w", encoding="utf-8") as file:
         json.dump({"pid": os.getpid(), "identity": identity(os.getpid())}, file)
     os.replace(f"{record}.new", record)
+    if spec.get("clear"):
+        # What the program is in the place of may have outlived its client: it would be there twice.
+        silent = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+        os.waitpid(os.posix_spawn(spec["clear"][0], spec["clear"], spec["env"], file_actions=silent), 0)
     if spec["user"] is not None:
         os.setgroups([])
         os.setgid(spec["group"])

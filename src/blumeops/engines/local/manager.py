@@ -31,6 +31,9 @@ class ProcessSpec:
     group: int | None = None
     """Whose rights it runs with; None: ours."""
     restart: bool = True
+    clear: tuple[str, ...] = ()
+    """A command that ends what an earlier run left where no process shows it: a container. Run before each start and
+    after each end; safe to repeat, and its exit code says nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from blumeops.base.errors import BlumeError, EngineError
 from blumeops.base.files import PRIVATE, cannot_write, locked, write_whole
+from blumeops.engines.local.programs.image import Image
 from blumeops.render.local_unit import LocalUnit
 
 SLOTS = ("a", "b")
@@ -30,6 +31,8 @@ class Instance(BaseModel):
     unit: LocalUnit
     ports: dict[str, int] = {}
     program: str = ""
+    image: Image | None = None
+    """Where it runs as a container."""
     written: dict[str, str] = {}
     """Configuration files and their keyed digests: tells a change by hand without keeping the content."""
 

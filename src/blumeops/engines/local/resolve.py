@@ -13,12 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
-from blumeops.base.errors import EngineError
+from blumeops.base.errors import EngineError, Unavailable
+from blumeops.engines.local import contained
+from blumeops.engines.local.contained import Contained
 from blumeops.engines.local.folders import Folders
 from blumeops.engines.local.manager import ProcessSpec
+from blumeops.engines.local.programs import runtime
 from blumeops.engines.local.programs.found import Program
+from blumeops.engines.local.programs.image import Image
 from blumeops.engines.local.record import process_name
-from blumeops.render.local_unit import FolderPart, LocalUnit, Part, PortPart, SecretFilePart, SecretPart, Text
+from blumeops.render.local_unit import (
+    FolderPart,
+    HostPart,
+    LocalUnit,
+    Part,
+    PortPart,
+    SecretFilePart,
+    SecretPart,
+    Text,
+)  # fmt: skip
 
 SHORT = 4
 """A shorter line of a secret that has several ("}", "---") says nothing, and is in every text."""
@@ -62,7 +75,8 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Resolver:
-    """Texts of one unit in one slot. `ports`: its own; `port_of(unit, port)`: another unit's."""
+    """Texts of one unit in one slot. `ports`: its own; `port_of(unit, port)`: another unit's; `image`: where it is a
+    container, in whose words they are said then."""
 
     folders: Folders
     secrets: Secrets
@@ -70,6 +84,17 @@ class Resolver:
     slot: str
     ports: Mapping[str, int]
     port_of: Callable[[str, str], int]
+    image: Image | None = None
+
+    @property
+    def contained(self) -> Contained | None:
+        """The container, where it is one."""
+        return Contained(self.image, self.folders, self.unit, self.slot, self.ports) if self.image else None
+
+    @property
+    def owned(self) -> Folders:
+        """The folders, with the unit's files as those of whoever it runs as."""
+        return self.contained.owned if self.contained else self.folders
 
     def text(self, text: Text) -> str:
         """The pieces put together. Raises EngineError `BLU707` for a port or a folder that does not exist."""
@@ -79,20 +104,25 @@ class Resolver:
         """Each of them."""
         return tuple(map(self.text, texts))
 
-    def _part(self, part: str | SecretPart | SecretFilePart | PortPart | FolderPart) -> str:
+    def _part(self, part: Part) -> str:
+        inside = self.contained
         match part:
             case str():
                 return part
             case SecretPart():
                 return self.secrets(part.secret)
             case SecretFilePart():
+                if inside:
+                    return inside.secret_file(part.secret_file)
                 return str(self.folders.instance(self.unit.unit, self.slot) / "secrets" / part.secret_file)
             case PortPart():
                 if part.unit in ("", self.unit.unit):
-                    return str(self._own_port(part.port))
+                    return str(inside.port(part.port) if inside else self._own_port(part.port))
                 return str(self.port_of(part.unit, part.port))
+            case HostPart():
+                return inside.host(part) if inside else "127.0.0.1"
             case FolderPart():
-                return str(self._folder(part))
+                return inside.path(part) if inside else str(self._folder(part))
 
     def _own_port(self, name: str) -> int:
         if name not in self.ports:
@@ -132,7 +162,16 @@ class Resolver:
     def whole(self, program: Program) -> Resolved:
         """The instance. Raises Unavailable `BLU702` when the program lacks the command's binary."""
         unit, folders = self.unit, self.folders
+        files = {_relative(unit, name): self.text(text).encode() for name, text in unit.files.items()}
+        secret_files = {_relative(unit, name): self.secrets(ref).encode() for name, ref in unit.secret_files.items()}
+        inside = self.contained
+        if inside:
+            env = {name: self.text(text) for name, text in unit.env.items()}
+            secret_files |= contained.env_file(unit.unit, env)
+            return Resolved(self._container(inside, env), files, secret_files)
         command = self.words(unit.command)
+        if not command:
+            raise Unavailable("BLU702", unit.unit, "names no command, which only an image can do without")
         spec = ProcessSpec(
             name=process_name(unit.unit, self.slot),
             argv=(str(program.binary(command[0])), *command[1:]),
@@ -144,9 +183,22 @@ class Resolver:
             user=folders.account.user,
             group=folders.account.group,
         )
-        files = {_relative(unit, name): self.text(text).encode() for name, text in unit.files.items()}
-        secret_files = {_relative(unit, name): self.secrets(ref).encode() for name, ref in unit.secret_files.items()}
         return Resolved(spec, files, secret_files)
+
+    def _container(self, inside: Contained, env: Mapping[str, str]) -> ProcessSpec:
+        """The runtime's client, which gets the secrets by its environment."""
+        unit, folders = self.unit, self.folders
+        words = self.words(unit.command or inside.form.arguments)
+        return ProcessSpec(
+            name=process_name(unit.unit, self.slot),
+            argv=inside.start(words, env),
+            env=runtime.environment() | {name: value for name, value in env.items() if not contained.clients_own(name)},
+            cwd=folders.state,
+            log=folders.log(unit.unit, self.slot),
+            stop_signal=unit.stop_signal,
+            stop_seconds=unit.stop_seconds,
+            clear=inside.end(),
+        )
 
 
 def shares_of(unit: LocalUnit) -> set[str]:
@@ -167,6 +219,7 @@ def addresses_of(unit: LocalUnit) -> set[tuple[str, str]]:
 
 def _parts(unit: LocalUnit) -> list[Part]:
     texts = [*unit.command, *unit.reload, *unit.env.values(), *unit.files.values()]
+    texts += unit.container.arguments if unit.container else ()
     texts += [text for grant in unit.grants for text in (*grant.command, *grant.env.values())]
     return [part for text in texts for part in text]
 

@@ -10,6 +10,7 @@ from blumeops.engines.local import health
 from blumeops.engines.local.folders import Folders
 from blumeops.engines.local.manager import Process, ProcessManager
 from blumeops.engines.local.programs import Programs
+from blumeops.engines.local.programs.image import Image
 from blumeops.engines.local.record import Instance, Records
 from blumeops.engines.local.resolve import Resolver, Secrets
 from blumeops.render.local_unit import LocalUnit
@@ -50,9 +51,13 @@ class Site:
             raise Unavailable("BLU709", unit, f"does not run, so its port {port} is not known")
         return record.serving.ports[port]
 
-    def resolver(self, form: LocalUnit, slot: str, numbers: dict[str, int]) -> Resolver:
-        """For one instance."""
-        return Resolver(self.folders, self.secrets, form, slot, numbers, self.port_of)
+    def resolver(self, form: LocalUnit, slot: str, numbers: dict[str, int], image: Image | None = None) -> Resolver:
+        """For one instance. `image`: what it runs, as a container."""
+        return Resolver(self.folders, self.secrets, form, slot, numbers, self.port_of, image)
+
+    def resolver_of(self, at: Instance) -> Resolver:
+        """For one that is there."""
+        return self.resolver(at.unit, at.slot, at.ports, at.image)
 
     def probe(self, at: Instance) -> health.Probe | None:
         """The health check of an instance, or None when the manager does not know it."""
@@ -60,8 +65,11 @@ class Site:
         if spec is None:
             return None
         check = at.unit.health
-        command = self.resolver(at.unit, at.slot, at.ports).words(check.command) if check else ()
-        return health.Probe(check, at.ports, command, spec)
+        resolver = self.resolver_of(at)
+        command = resolver.words(check.command) if check else ()
+        if resolver.contained and command:
+            command = resolver.contained.inside(command)
+        return health.Probe(check, at.ports, command, spec, contained=at.image is not None)
 
     def process(self, name: str) -> Process:
         """How a program is."""

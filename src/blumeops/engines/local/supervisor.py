@@ -32,7 +32,7 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
-from blumeops.base.errors import EngineError, Unavailable, UserError
+from blumeops.base.errors import BlumeError, EngineError, Unavailable, UserError
 from blumeops.base.files import PRIVATE, locked, private_folder, write_whole
 from blumeops.base.processes import must, run
 from blumeops.engines.local import launch, leftovers
@@ -136,7 +136,8 @@ class Supervisor:
             form["env"].pop(leftovers.MARK)
             form.pop("record")
             paths = {"cwd": Path(form["cwd"]), "log": Path(form["log"])}
-            return ProcessSpec(**form | paths | {"argv": tuple(form["argv"])})
+            words = {"argv": tuple(form["argv"]), "clear": tuple(form.get("clear", ()))}
+            return ProcessSpec(**form | paths | words)
         except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
             return None
 
@@ -170,6 +171,7 @@ class Supervisor:
                 break
             time.sleep(0.02)
         leftovers.end_marked(self._mark(name))
+        self._clear(name)
 
     def remove(self, name: str) -> None:
         """See `ProcessManager`."""
@@ -252,6 +254,14 @@ class Supervisor:
                 patience = max(patience, spec.stop_seconds)
         leftovers.end(leftovers.wait(orphans, patience))
         leftovers.end_marked(self.folder / "programs")
+        for file in (self.folder / "programs").glob("*.json"):
+            self._clear(file.stem)
+
+    def _clear(self, name: str) -> None:
+        spec = self.defined(name)
+        if spec and spec.clear:
+            with suppress(BlumeError):  # what cannot be ended now is before the next start
+                run(spec.clear, env=spec.env, seconds=spec.stop_seconds + 20)
 
     def _answers(self) -> bool:
         try:
@@ -285,7 +295,7 @@ class Supervisor:
             "name": spec.name, "argv": list(spec.argv), "env": spec.env | {leftovers.MARK: str(self._mark(spec.name))},
             "cwd": str(spec.cwd), "log": str(spec.log), "stop_signal": spec.stop_signal,
             "stop_seconds": spec.stop_seconds, "user": spec.user, "group": spec.group, "restart": spec.restart,
-            "record": str(self._record(spec.name)),
+            "clear": list(spec.clear), "record": str(self._record(spec.name)),
         }  # fmt: skip
 
     def _set_autostart(self, name: str, started: bool) -> None:

@@ -29,6 +29,7 @@ BECOMES = {
     "needs": "the order of the roles, and After= of the unit",
     "provides": "a task of the user's role that runs the provider's command, before the user's first start",
     "command": "ExecStart= of the systemd unit, the program of the launchd agent",
+    "arguments": "nothing: images are not run on hosts",
     "init": "a task with `creates`",
     "reload": "ExecReload=, and a handler that runs when only files changed",
     "env": "the file `env` (0600) beside the configuration, for systemd and sh alike",
@@ -41,6 +42,7 @@ BECOMES = {
     "samples": "nothing: a person puts real ones there",
     "update": "nothing: always a restart, the old one stops before the new one starts",
     "stop": "KillSignal= and TimeoutStopSec=; the agent's shell passes the signal on",
+    "devices": "nothing: a unit sees the devices that its user may use",
     "resources": "MemoryMax=; macOS has no such limit",
 }
 

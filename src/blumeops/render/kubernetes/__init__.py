@@ -36,6 +36,7 @@ BECOMES = {
     "needs": "the Application's sync wave",
     "provides": "with CloudNativePG a Cluster, and a DatabaseRole and Database a user; else a Job a user at each sync",
     "command": "the container's `command`; the image's own when there is none",
+    "arguments": "the container's `args`",
     "init": "an init container that runs it with the image's shell when the path is not there",
     "reload": "nothing: pods start anew, since the ConfigMap's name has a digest of its content",
     "env": "`env`; what has a secret in it comes from the Secret",
@@ -49,6 +50,7 @@ BECOMES = {
     "update": "Recreate, or RollingUpdate with none unavailable; with folders always the old pod first",
     "stop": "the grace period; a signal other than TERM is sent by a preStop hook",
     "resources": "memory: request and limit",
+    "devices": "nothing: a device plugin of the cluster gives them, by what the `kubernetes:` block says",
 }
 
 
@@ -112,6 +114,7 @@ def _hindrance(site: Site, name: str) -> str:
     wiring = service.wiring
     commands = (
         *wiring.command,
+        *wiring.arguments,
         *wiring.init_command,
         wiring.init_creates,
         *wiring.health_command,

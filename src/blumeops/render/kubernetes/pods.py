@@ -101,8 +101,8 @@ class _Builder:
         self.files = config_files(site, service)
         self.folders = (service.service.state or service.app.state).folders
         self.texts = [
-            *self.wiring.command, *self.wiring.init_command, self.wiring.init_creates, *self.wiring.health_command,
-            *self.wiring.env.values(), *self.files.values(),
+            *self.wiring.command, *self.wiring.arguments, *self.wiring.init_command, self.wiring.init_creates,
+            *self.wiring.health_command, *self.wiring.env.values(), *self.files.values(),
         ]  # fmt: skip
         self.config = self.config_map()
         self.secrets = self.external_secret()
@@ -162,6 +162,8 @@ class _Builder:
         made: Manifest = {"name": self.service.name, "image": image(self.service)}
         if self.wiring.command:
             made["command"] = command(self.service, self.words, self.wiring.command)
+        elif self.wiring.arguments:
+            made["args"] = [self.words.argument(text) for text in self.wiring.arguments]
         made |= self.env()
         ports = ports_of(self.service)
         if ports:

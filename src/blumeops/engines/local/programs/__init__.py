@@ -1,4 +1,4 @@
-"""Programs: from a unit's sources to a folder of binaries.
+"""Programs: from a unit's sources to a folder of binaries, or to an image.
 
 In: sources in the order in which they are tried, and the version wanted. Out: a `Program`, or Unavailable
 `BLU701` that says for each source why not and how to get it. Promised: the version is the one wanted; what is
@@ -15,7 +15,7 @@ from pathlib import Path
 import platformdirs
 
 from blumeops.base.errors import Unavailable
-from blumeops.engines.local.programs import deb, installed
+from blumeops.engines.local.programs import deb, images, installed
 from blumeops.engines.local.programs.found import Program
 from blumeops.render.local_unit import Source
 
@@ -46,7 +46,10 @@ class Programs:
         missing = []
         for source in sources:
             wanted = source.version or version
-            found = installed.ask(source, wanted, lambda deb_source, of: deb.unpacked(deb_source, of, self.cache, say))
+            found = installed.ask(
+                source, wanted, lambda each, of: deb.unpacked(each, of, self.cache, say),
+                lambda each, of: images.obtained(each, of, say),
+            )  # fmt: skip
             if isinstance(found, Program):
                 return found
             missing.append((source, found))

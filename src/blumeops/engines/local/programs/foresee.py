@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from blumeops.engines.local.programs import apt, deb, installed
+from blumeops.engines.local.programs import apt, deb, images, installed, runtime
 from blumeops.engines.local.programs.found import Missing, Program
 from blumeops.render.local_unit import Source
 
@@ -23,7 +23,7 @@ class Fetchable:
 
 def would_provide(source: Source, version: str, cache: Path) -> Program | Fetchable | Missing:
     """What one source would answer when it is asked for `version`. `cache`: the folder for what is fetched."""
-    return installed.ask(source, source.version or version, lambda deb, of: _deb(deb, of, cache))
+    return installed.ask(source, source.version or version, lambda deb, of: _deb(deb, of, cache), _image)
 
 
 def first_of(
@@ -37,6 +37,17 @@ def first_of(
             return source, found
         missing.append((source, found))
     return missing
+
+
+def _image(source: Source, version: str) -> Fetchable | Missing:
+    found = runtime.find()
+    if isinstance(found, Missing):
+        return found
+    name = images.reference(source, version)
+    here = found.ask("image", "inspect", "--format", "{{.Id}}", name).code == 0
+    return Fetchable(
+        f"{found.dialect} has it" if here else f"`up` pulls it with {found.dialect}, if its registry has it"
+    )
 
 
 def _deb(source: Source, version: str, cache: Path) -> Fetchable | Missing:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blumeops.base.errors import Unavailable
+from blumeops.engines.local.programs.image import Image
 from blumeops.render.local_unit import Source
 
 
@@ -23,6 +24,8 @@ class Program:
     libraries: tuple[Path, ...] = ()
     contents: tuple[Path, ...] = ()
     """Files and folders that make up the program; empty for one that is the machine's own."""
+    image: Image | None = None
+    """Where it runs as a container: then `folder` is the runtime's, and no binary is looked for."""
 
     def binary(self, name: str) -> Path:
         """The absolute path of a binary, or of the system's shell. Raises Unavailable `BLU702` when this program has

@@ -15,8 +15,12 @@ from blumeops.render.local_unit import Source
 Answer = TypeVar("Answer")
 
 
-def ask(source: Source, version: str, deb: Callable[[Source, str], Answer | Missing]) -> Program | Answer | Missing:
-    """What a source answers for `version`. `deb` answers for Debian packages: by fetching, or by foreseeing."""
+def ask(
+    source: Source, version: str, deb: Callable[[Source, str], Answer | Missing],
+    container: Callable[[Source, str], Program | Answer | Missing],
+) -> Program | Answer | Missing:  # fmt: skip
+    """What a source answers for `version`. `deb` and `container` answer for what can be fetched: by fetching, or by
+    foreseeing."""
     match source.kind:
         case "path":
             return on_path(source, version)
@@ -27,7 +31,7 @@ def ask(source: Source, version: str, deb: Callable[[Source, str], Answer | Miss
         case "deb":
             return deb(source, version)
         case "container":
-            return Missing("containers are not run at site `here`", f"docker pull {source.name}:{version}")
+            return container(source, version)
 
 
 def on_path(source: Source, version: str) -> Program | Missing:

@@ -1,0 +1,167 @@
+"""Services as containers, by real Podman: they start, serve, keep their state, are updated, fail, die and end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+
+from blumeops.engines.local.engine import LocalEngine
+from blumeops.engines.local.folders import FIRST_USER
+from tests.engines.containers.conftest import podman, web
+from tests.engines.local.conftest import CANARY, apply, get, until
+
+
+def port(engine: LocalEngine, unit: str = "web") -> int:
+    """Where it listens now."""
+    return engine.observe()[unit].ports["http"]
+
+
+def inside(engine: LocalEngine, command: str) -> str:
+    """What a command prints within the container."""
+    return get(port(engine), f"/cgi-bin/run?{quote(command)}")[1].strip()
+
+
+def test_an_image_is_a_service(engine: LocalEngine, state: Path) -> None:
+    """It is healthy at a port of loopback, is nobody's user outside, and can change only what it keeps."""
+    apply(engine, web(), "started")
+    apply(engine, web(), "unchanged")
+    seen = engine.observe()["web"]
+    assert (seen.state, seen.health, seen.drift) == ("running", "healthy", ())
+    assert get(seen.ports["http"])[1] == "one\n"
+    assert (state / "upstreams" / "web.http").read_text() == f"127.0.0.1:{seen.ports['http']}"
+    assert inside(engine, "id -u; id -g") == "1234\n4321"
+    assert inside(engine, "echo kept > /data/file && cat /data/file") == "kept"
+    kept = state / "data/web/data/file"
+    assert (kept.read_text(), kept.stat().st_uid) == ("kept\n", FIRST_USER + 1234)
+    assert "Read-only file system" in inside(engine, "touch /new")
+    assert "CapEff:\t0000000000000000" in inside(engine, "cat /proc/self/status")
+
+
+def test_a_secret_is_in_its_environment_alone(engine: LocalEngine, state: Path) -> None:
+    """No argument of any process, no log and no file but the private ones shows it."""
+    apply(engine, web(), "started")
+    assert inside(engine, "echo $PASSWORD") == f"{CANARY}-password"
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            assert CANARY not in (folder / "cmdline").read_text(errors="replace")
+        except OSError:
+            continue
+    for path in state.rglob("*"):
+        if path.is_file() and CANARY.encode() in path.read_bytes():
+            assert path.parent.name == "programs"
+            assert path.stat().st_mode & 0o077 == 0
+
+
+def test_state_is_kept_over_an_update(engine: LocalEngine, state: Path) -> None:
+    """The old one gets its signal and ends before the new one starts; what was kept is there."""
+    apply(engine, web(), "started")
+    inside(engine, "echo kept > /data/file")
+    apply(engine, web("2"), "restarted")
+    assert get(port(engine))[1] == "two\n"
+    assert inside(engine, "cat /data/file /data/ends") == "kept\nended"
+    assert podman("ps", "--format", "{{.Names}}").count("web") == 1
+
+
+def test_old_image_serves_when_the_new_one_fails(engine: LocalEngine) -> None:
+    """A new image that ends by itself is taken back, and its last words are told without the secret."""
+    apply(engine, web(), "started")
+    outcome = engine.apply(web("bad"), print)
+    assert outcome.action == "rolled back"
+    assert "broken: ***" in outcome.reason
+    assert get(port(engine))[1] == "one\n"
+    assert podman("ps", "--format", "{{.Names}}").count("web") == 1
+
+
+def test_two_stand_beside_each_other_in_a_replacement(engine: LocalEngine) -> None:
+    """The new one is healthy at another port before the old one ends."""
+    apply(engine, web(update="replace"), "started")
+    before = port(engine)
+    apply(engine, web("2", update="replace"), "replaced")
+    assert port(engine) != before
+    assert get(port(engine))[1] == "two\n"
+
+
+def test_an_image_that_begins_as_root(engine: LocalEngine, state: Path) -> None:
+    """It is root within only, may become another user and write its own files."""
+    apply(engine, web("root"), "started")
+    assert inside(engine, "id -u; touch /new && echo written") == "0\nwritten"
+    assert inside(engine, "touch /data/mine; chown web /data/mine; stat -c %u /data/mine") == "1234"
+    assert (state / "data/web/data/mine").stat().st_uid == FIRST_USER + 1234
+    pid = int(podman("inspect", "--format", "{{.State.Pid}}", *podman("ps", "--quiet").split()))
+    assert Path(f"/proc/{pid}").stat().st_uid == FIRST_USER
+
+
+def test_a_state_folder_follows_its_user(engine: LocalEngine, state: Path) -> None:
+    """An image of another user gets the files of the one before, and that one gets them back; a link is no way out."""
+    outside = state / "outside"
+    outside.write_text("not theirs")
+    apply(engine, web("root"), "started")
+    inside(engine, "mkdir /data/folder && echo kept > /data/folder/file")
+    inside(engine, f"ln -s {outside} /data/link")
+    apply(engine, web("1"), "restarted")
+    assert inside(engine, "cat /data/folder/file && echo more >> /data/folder/file && echo written") == "kept\nwritten"
+    assert outside.stat().st_uid == os.geteuid()
+
+
+def test_a_container_without_its_client_is_not_doubled(engine: LocalEngine) -> None:
+    """A killed client is started again, and the container that it left is ended before."""
+    apply(engine, web(), "started")
+    before = podman("ps", "--quiet", "--no-trunc")
+    process = engine.observe()["web"].pid
+    os.kill(process, signal.SIGKILL)
+    until(lambda: engine.observe()["web"].pid not in (0, process) and engine.observe()["web"].health == "healthy")
+    after = podman("ps", "--quiet", "--no-trunc")
+    assert after.count("\n") == 1
+    assert after != before
+
+
+def test_a_container_without_its_keeper_is_ended(engine: LocalEngine) -> None:
+    """conmon and the client are killed: the runtime knows no process any more, but we do."""
+    apply(engine, web(), "started")
+    pid = int(podman("inspect", "--format", "{{.State.Pid}}", *podman("ps", "--quiet").split()))
+    conmon = next(process for process in psutil.process_iter() if process.name() == "conmon")
+    os.kill(conmon.pid, signal.SIGKILL)
+    os.kill(engine.observe()["web"].pid, signal.SIGKILL)
+    until(lambda: engine.observe()["web"].health == "healthy" and not psutil.pid_exists(pid))
+    assert podman("ps", "--quiet").count("\n") == 1
+
+
+def test_containers_outlive_nothing_of_a_killed_manager(engine: LocalEngine, state: Path) -> None:
+    """The manager is killed: the next one ends what it left and starts it once."""
+    apply(engine, web(), "started")
+    os.kill(int((state / "manager/supervisord.pid").read_text()), signal.SIGKILL)
+    apply(engine, web(), "unchanged")
+    until(lambda: engine.observe()["web"].health == "healthy")
+    assert podman("ps", "--quiet").count("\n") == 1
+    engine.remove("web")
+    assert podman("ps", "--all", "--quiet") == ""
+
+
+def test_one_that_does_not_listen_to_its_signal_is_killed(engine: LocalEngine) -> None:
+    """After its time."""
+    command = (("sh",), ("-c",), ("trap '' TERM; mkdir -p /tmp/www; httpd -f -p 8080 -h /tmp/www",))
+    apply(engine, web(command=command, health=None, stop_seconds=1), "started")
+    began = time.monotonic()
+    engine.remove("web")
+    assert time.monotonic() - began < 15
+    assert podman("ps", "--all", "--quiet") == ""
+
+
+def test_memory_has_a_limit(engine: LocalEngine, state: Path) -> None:
+    """One that eats more is killed, and started again; without a limit it would go on eating."""
+    script = (
+        "mkdir -p /tmp/www; echo fed > /tmp/www/index.html; httpd -p 8080 -h /tmp/www; "
+        "while ! mv /data/eat /data/eaten; do sleep 0.2; done 2>/dev/null; exec tail /dev/zero"
+    )
+    unit = web(command=(("sh",), ("-c",), (script,)), memory=64 << 20)
+    apply(engine, unit, "started")
+    before = engine.observe()["web"].pid
+    (state / "data/web/data/eat").touch()
+    os.chown(state / "data/web/data/eat", FIRST_USER + 1234, FIRST_USER + 4321)
+    until(lambda: engine.observe()["web"].pid not in (0, before) and engine.observe()["web"].health == "healthy")
+    assert (state / "data/web/data/eaten").exists()
