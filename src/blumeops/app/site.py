@@ -19,7 +19,7 @@ from blumeops.engines.local import ports
 from blumeops.engines.local.engine import LocalEngine, local_engine
 from blumeops.engines.local.health import last_lines
 from blumeops.engines.local.manager import ProcessManager, ProcessSpec
-from blumeops.engines.local.programs import Programs, cache_folder
+from blumeops.engines.local.programs import Programs, cache_folder, runtime
 from blumeops.forge.hook_client import SHOWN, STATUS
 from blumeops.forge.repository import Repository
 from blumeops.lab.model import Settings
@@ -225,7 +225,7 @@ def read_secret(folder: SiteFolder, lab: str, age_key: Path | None, reference: s
 
 def environment() -> dict[str, str]:
     """Of our own environment, what the controller needs."""
-    kept = ("PATH", "HOME", "LANG", "TZ", "BLUMEOPS_CACHE", "SOPS_AGE_KEY_FILE", "XDG_RUNTIME_DIR")
+    kept = ("TZ", "BLUMEOPS_CACHE", "SOPS_AGE_KEY_FILE", "XDG_RUNTIME_DIR", *runtime.VARIABLES)
     found = {name: os.environ[name] for name in kept if name in os.environ} | {"BLUMEOPS_VERSION": version("blumeops")}
     if "BLUMEOPS_CACHE" in found:
         found["BLUMEOPS_CACHE"] = str(cache_folder())  # absolute: the controller works in another folder

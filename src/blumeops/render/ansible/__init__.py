@@ -42,8 +42,8 @@ BECOMES = {
     "samples": "nothing: a person puts real ones there",
     "update": "nothing: always a restart, the old one stops before the new one starts",
     "stop": "KillSignal= and TimeoutStopSec=; the agent's shell passes the signal on",
-    "devices": "nothing: a unit sees the devices that its user may use",
     "resources": "MemoryMax=; macOS has no such limit",
+    "devices": "nothing: a unit sees the devices that its user may use",
 }
 
 _AT = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
