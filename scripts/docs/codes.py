@@ -165,6 +165,7 @@ MEANINGS = {
     "BLU760": "There is no other applied revision to roll back to.",
     "BLU761": "The revision to roll back to was never applied at this site.",
     "BLU762": "Main has the files of that revision already.",
+    "BLU763": "`show` was asked for a service that the lab does not have.",
     "BLU790": "The state folder holds no site: `blumeops up` was never called.",
     "BLU791": "The controller stopped answering while a command waited for it.",
     "BLU792": "Another `up` or `down` of this site is at work.",

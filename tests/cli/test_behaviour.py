@@ -25,6 +25,7 @@ COMMANDS = [
     "schema",
     "doctor",
     "check",
+    "show",
     "plan",
     "render",
     "up",

@@ -50,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
     init.add_argument("--state", type=Path, metavar="DIR", help="where `up` will keep its state: the key lies there")
     init.add_argument("--hook", action="store_true", help="check before each push to main, by a pre-push hook")
     command("check", "all findings from the description alone; nothing is changed")
+    show = command("show", "what is derived from the description, and from which line of it")
+    show.add_argument("service", nargs="?", metavar="SERVICE", help="all about this one (default: a table of all)")
     plan = command("plan", "what a sync would change, in words and as diffs")
     plan.add_argument("revision", nargs="?", metavar="REV", help="a revision of the forge (default: the lab's folder)")
     plan.add_argument("--exit-code", action="store_true", help="exit with 3 when there are changes")
@@ -129,6 +131,7 @@ def _everywhere(*, lab: bool) -> argparse.ArgumentParser:
 
 _MODULES = {
     "init": "init", "schema": "init", "doctor": "doctor",
+    "show": "show",
     "check": "describe", "plan": "describe", "render": "describe", "up": "run", "down": "run", "sync": "run",
     "rollback": "run",
     "controller": "run", "credential": "credential", "status": "watch", "logs": "watch", "history": "watch",
