@@ -156,6 +156,40 @@ def test_a_revision_that_does_not_pass_the_checks_is_refused(site: Site, clone: 
     assert site.serves()
 
 
+def test_logs_are_followed_over_an_update(site: Site, clone: Clone) -> None:
+    """The new instance writes another file; its lines come without a word, and none of an older run of that file."""
+    argv = [str(BLUMEOPS), "logs", "miniflux", "-f", "-n", "0", "--lab", str(site.folder), "--state", str(site.state)]
+    lines: list[str] = []
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as following:
+        try:
+            assert following.stdout
+            clone.change("polling: 45m", "polling: 50m", "Poll less")
+            clone.push()
+            while not any("server" in line and "listen" in line for line in lines):
+                lines.append(following.stdout.readline())
+        finally:
+            following.terminate()
+    assert sum("server" in line and "listen" in line for line in lines) == 1
+
+
+def test_logs_since_a_time_of_several_services(site: Site) -> None:
+    """Each line has its service and its time; what is older is left out; a service that is not is told as such."""
+    told = [
+        json.loads(line)
+        for line in site.run("logs", "miniflux", "postgresql", "--since", "1h", "--json").stdout.split("\n")
+        if line
+    ]
+    assert {line["service"] for line in told} == {"miniflux", "postgresql"}
+    times = [line["time"] for line in told if line["time"]]
+    assert times == sorted(times)
+    assert len(times) >= 5
+    newest = site.run("logs", "miniflux", "postgresql", "--since", times[-1]).stdout.splitlines()
+    assert 1 <= len(newest) < len(told)
+    assert site.run("logs", "miniflux", "--since", "2999-01-01").stdout == ""
+    assert "did you mean miniflux?" in site.run("logs", "minifux", code=1).stderr
+    assert "BLU708" in site.run("logs", "../forge-token", code=1).stderr
+
+
 def test_without_a_controller_there_is_no_rollback(site: Site, clone: Clone) -> None:
     """Main stays where it is; the command says what to do."""
     before = head(clone)

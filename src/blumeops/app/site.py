@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from blumeops.engines.local.engine import LocalEngine, local_engine
 from blumeops.engines.local.health import last_lines
 from blumeops.engines.local.manager import ProcessManager, ProcessSpec
 from blumeops.engines.local.programs import Programs, cache_folder, runtime
+from blumeops.engines.local.record import SLOTS
 from blumeops.forge.hook_client import SHOWN, STATUS
 from blumeops.forge.repository import Repository
 from blumeops.lab.model import Settings
@@ -76,10 +78,24 @@ def applied(folder: SiteFolder) -> Mapping[str, LocalUnit]:
     return _quiet(folder).applied() if (folder.path / "units").is_dir() else {}
 
 
-def log_of(folder: SiteFolder, service: str) -> Path:
-    """The log file of a service, or of the `controller`. Raises EngineError `BLU708`."""
+def logs_of(folder: SiteFolder, service: str) -> list[Path]:
+    """The files that a service, or the `controller`, writes to, one a slot; those of a deleted service are kept.
+
+    Raises UserError `BLU708` when there is no such service at this site.
+    """
     must_exist(folder)
-    return folder.controller_log if service == "controller" else _quiet(folder).log(service)
+    if service == CONTROLLER:
+        return [folder.controller_log]
+    engine = _quiet(folder)
+    files = [engine.folders.log(service, slot) for slot in SLOTS]
+    known = engine.known() | {
+        path.name.rpartition(f".{slot}.log")[0] for slot in SLOTS for path in files[0].parent.glob(f"*.{slot}.log")
+    }
+    if service not in known:
+        near = get_close_matches(service, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "`blumeops status` lists them; there is `controller` too"
+        raise UserError("BLU708", service, "is not a service of this site", hint)
+    return files
 
 
 def seed(folder: SiteFolder, lab: str, source: Path, say: Say) -> bool:

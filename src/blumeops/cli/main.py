@@ -10,7 +10,9 @@ import contextlib
 import importlib
 import json
 import os
+import re
 import sys
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -70,13 +72,16 @@ def parser() -> argparse.ArgumentParser:
     )
     status = command("status", "every unit: revision, health, why")
     status.add_argument("--wait", action="store_true", help="until settled or failed")
-    logs = command("logs", "what a service printed")
-    logs.add_argument("service", metavar="SERVICE")
-    logs.add_argument("-f", "--follow", action="store_true", help="go on as it prints")
-    logs.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="the last N lines (default: 50)")
-    logs.add_argument("--grep", metavar="TEXT", help="only lines with this text")
+    logs = command("logs", "what services printed")
+    logs.add_argument("services", nargs="+", metavar="SERVICE", help="a service, or `controller`")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on as they print")
+    logs.add_argument(
+        "-n", "--lines", type=_count, metavar="N", help="the last N lines (default: 50; with --since all)"
+    )
+    logs.add_argument("--since", type=_moment, metavar="TIME", help="not what is older: 10m, 2h, 2026-11-25T10:00:00Z")
+    logs.add_argument("--grep", metavar="TEXT", default="", help="only lines with this text")
     history = command("history", "what happened: every revision, what it changed, how it ended")
-    history.add_argument("-n", "--limit", type=int, default=10, metavar="N", help="the last N (default: 10)")
+    history.add_argument("-n", "--limit", type=_count, default=10, metavar="N", help="the last N (default: 10)")
     op = commands.add_parser("op", help="the value behind op://vault/item/field")
     op_commands = op.add_subparsers(dest="op_command", metavar="COMMAND", required=True)
     read = op_commands.add_parser("read", help="print one value", parents=[everywhere, key])
@@ -129,12 +134,34 @@ def _everywhere(*, lab: bool) -> argparse.ArgumentParser:
     return parent
 
 
+def _count(text: str) -> int:
+    """A number that is not negative."""
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines")
+    return int(text)
+
+
+def _moment(text: str) -> float:
+    """Seconds since 1970: of a duration before now, or of a time of day and date, without a zone that of here."""
+    from datetime import datetime
+
+    from blumeops.lab.quantities import seconds
+
+    try:
+        return (
+            time.time() - seconds(text) if re.fullmatch("[0-9a-z]+", text) else datetime.fromisoformat(text).timestamp()
+        )
+    except (ValueError, OverflowError):
+        said = f"{text!r} is no time: write 10m, 2h or 2026-11-25T10:00:00Z"
+        raise argparse.ArgumentTypeError(said) from None
+
+
 _MODULES = {
     "init": "init", "schema": "init", "doctor": "doctor",
     "show": "show",
     "check": "describe", "plan": "describe", "render": "describe", "up": "run", "down": "run", "sync": "run",
     "rollback": "run",
-    "controller": "run", "credential": "credential", "status": "watch", "logs": "watch", "history": "watch",
+    "controller": "run", "credential": "credential", "status": "watch", "logs": "logs", "history": "watch",
     "op": "secrets", "policy": "policy",
 }  # fmt: skip
 

@@ -48,10 +48,12 @@ def _named(facts: Facts, name: str) -> str:
 
 def _all(lab: Lab, facts: Facts) -> None:
     rows = [
-        (name, f"{each.app.app} {each.version}", each.service.place, each.here_url, ", ".join(each.needs), _line(place))
+        (
+            name, f"{each.app.app} {each.version}", each.service.place, each.here_url, ", ".join(each.needs),
+            _line(lab.service_place(name)),
+        )
         for name, each in facts.services.items()
-        if (place := lab.service_place(name))
-    ]
+    ]  # fmt: skip
     head, *body = output.table(("SERVICE", "APP", "PLACE", "ADDRESS HERE", "NEEDS", "FROM"), rows)
     output.say(output.paint(head, "dim"))
     for line in body:

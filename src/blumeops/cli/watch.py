@@ -1,15 +1,10 @@
-"""status, logs and history: what is, and what was."""
+"""status and history: what is, and what was."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
 from datetime import datetime
-from pathlib import Path
 
 from blumeops.app import site as app
 from blumeops.base.errors import UserError
@@ -97,39 +92,6 @@ def history(arguments: argparse.Namespace) -> int:
         if run.message and not run.steps:
             output.say("    " + run.message.replace("\n", "\n    "))
     return 0
-
-
-def logs(arguments: argparse.Namespace) -> int:
-    """`blumeops logs`: the last lines, and with --follow what comes."""
-    site = place(arguments).site
-    if not app.log_of(site, arguments.service).exists():
-        raise UserError("BLU708", arguments.service, "has printed nothing yet")
-    for line in _lines(lambda: app.log_of(site, arguments.service), arguments.lines, arguments.follow):
-        if not arguments.grep or arguments.grep in line:
-            output.say(json.dumps({"line": line}, ensure_ascii=False) if arguments.json else line)
-    return 0
-
-
-def _lines(where: Callable[[], Path], last: int, follow: bool) -> Iterator[str]:
-    """The last lines of a log, then those that are added. `where` is asked again all the time: an update of the
-    service begins another file, and a full one is set aside under another name."""
-    file = where().open(errors="replace")
-    try:
-        yield from (line.rstrip("\n") for line in deque(file, maxlen=last))
-        rest = ""
-        while follow:
-            if text := file.read():
-                *whole, rest = (rest + text).split("\n")
-                yield from whole
-                continue
-            path = where()
-            if path.exists() and not os.path.samestat(path.stat(), os.fstat(file.fileno())):
-                file.close()
-                file = path.open(errors="replace")
-                continue
-            time.sleep(_POLL)
-    finally:
-        file.close()
 
 
 def _database(site: SiteFolder) -> Database:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from blumeops.base.errors import BlumeError, EngineError
+from blumeops.base.errors import BlumeError
 from blumeops.engines.local import addresses, drift, helpers, instance, leftovers
 from blumeops.engines.local.change import Change
 from blumeops.engines.local.folders import Folders, service_account
@@ -85,14 +85,6 @@ class LocalEngine:
         another `apply` would only interrupt what serves. Never raises BlumeError."""
         record = self._site.records.all().get(unit.unit)
         return record is not None and still_refused(self._site, unit, record.refused)
-
-    def log(self, unit: str) -> Path:
-        """The log of the instance that serves, or was tried last."""
-        record = self._site.records.read(unit)
-        if record is None:
-            raise EngineError("BLU708", unit, "is not a unit of this site")
-        slot = record.serving.slot if record.serving else SLOTS[0]
-        return self.folders.log(unit, slot)
 
     def stop(self, unit: str) -> None:
         """Stop it; its record stays, and the next `apply` starts it again."""

@@ -1,0 +1,1 @@
+"""What services print: read from their rotated files."""
