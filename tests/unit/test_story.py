@@ -25,7 +25,7 @@ def told(folder: Path, service: str) -> list[tuple[str, str, str]]:
 def test_each_thing_follows_from_its_line() -> None:
     """The line that is named holds what the thing is made of: on the service, in its app, or in lab.yaml."""
     wanted = {
-        "app": '  version: "2.0"', "source": "  - {container: registry.example.org/web}", "place": "  cluster: pods",
+        "app": '  version: "2.0"', "source": "  - {container: registry.example.org/web}", "place": "  host: box",
         "mount": "  mounts: {songs: nas/music}", "here": "  name: site", "people": "  tailnet: example.ts.net",
         "machines": "  domain: ops.example.org", "allow": "  allow: [members]", "metrics": "metrics: {http: /numbers}",
         "secret": "  secrets: {key: op://shown/keys/web}", "state": "state: {database: true}",
