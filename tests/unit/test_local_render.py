@@ -195,7 +195,9 @@ def test_caddy_reads_the_routes(state: str, tmp_path: Path) -> None:
     folders = {"run": "/run/s", "upstreams": f"{state}/upstreams", "pages": f"{state}/pages"}
 
     def machine(part: FolderPart | PortPart) -> str:
-        assert isinstance(part, FolderPart)
+        if isinstance(part, PortPart):
+            assert part == PortPart(port="metrics")
+            return "21000"
         return f"{folders[part.folder]}/{part.name}".rstrip("/")
 
     text = said_on(machine, found["caddy"].files["Caddyfile"])
@@ -205,6 +207,7 @@ def test_caddy_reads_the_routes(state: str, tmp_path: Path) -> None:
         assert f'{{"dial": "tcp/{{file.{state}/upstreams/{service}.http}}"}}' in adapted
         assert f"<h1>{service} is down</h1>" in adapted
     assert "unix//run/s/admin.sock" in adapted
+    assert '"listen": ["127.0.0.1:21000"], "routes": [{"handle": [{"handler": "metrics"}]}]' in adapted
 
 
 def test_the_check_with_caddy_can_fail(tmp_path: Path) -> None:

@@ -6,9 +6,12 @@ import html
 from collections.abc import Callable
 
 from blumeops.facts.derive import Facts, Route
-from blumeops.facts.parts import Folder, Text, joined
+from blumeops.facts.parts import Folder, Listen, Text, joined
 from blumeops.lab.model import Lab
 from blumeops.render.page import AGAIN, POLICY
+
+METRICS = "metrics"
+"""The port on which the proxy tells how it does, where its app has one."""
 
 
 def caddyfile(
@@ -29,8 +32,21 @@ def caddyfile(
     """
     blocks: list[Text | str] = [
         "{\n\tadmin unix/", (Folder("run"),), "/admin.sock\n\tauto_https disable_redirects\n",
-        "\tskip_install_trust\n\tgrace_period 10s\n}\n",
+        "\tskip_install_trust\n\tgrace_period 10s\n",
     ]  # fmt: skip
+    proxy = facts.services.get(lab.settings.network.proxy)
+    if proxy and METRICS in proxy.app.ports:
+        host, number = Listen(METRICS, "host"), Listen(METRICS, "port")
+        blocks.append("\tservers {\n\t\tmetrics\n\t}\n}\n")  # so that both Caddy 2.6 and 2.11 read it
+        blocks += [
+            "\n# Metrics, for collectors beside it\nhttp://:",
+            (number,),
+            " {\n\tbind ",
+            (host,),
+            "\n\tmetrics\n}\n",
+        ]
+    else:
+        blocks.append("}\n")
     listener = f":{port}" if port != 443 else ""
     routed = [(route, to) for route in facts.routes if (to := upstream(route)) is not None]
     if not routed:  # without a site Caddy would not listen at all, and be taken for ill
