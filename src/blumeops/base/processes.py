@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import psutil
 
@@ -30,28 +31,32 @@ class Completed:
 def run(
     argv: Sequence[str],
     *,
-    stdin: bytes = b"",
+    stdin: bytes | BinaryIO = b"",
+    stdout: BinaryIO | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     seconds: float = 60,
     user: int | None = None,
     group: int | None = None,
 ) -> Completed:
-    """Run a tool and wait for its end. Its exit code is the caller's to judge.
+    """Run a tool and wait for its end. Its exit code is the caller's to judge. What goes in or comes out by a file
+    that is open is never held in memory.
 
     Raises Unavailable `BLU901` when there is no such program, EngineError `BLU902` when it takes longer than
     `seconds`. Secrets go in by `stdin` or `env`, never by `argv`: that is seen by every user of the machine.
     """
+    source: dict[str, Any] = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
     try:
         done = subprocess.run(
-            list(argv), input=stdin, env=None if env is None else dict(env), cwd=cwd, timeout=seconds,
-            capture_output=True, check=False, user=user, group=group, extra_groups=[] if user is not None else None,
+            list(argv), **source, env=None if env is None else dict(env), cwd=cwd, timeout=seconds,
+            stdout=subprocess.PIPE if stdout is None else stdout, stderr=subprocess.PIPE,
+            check=False, user=user, group=group, extra_groups=[] if user is not None else None,
         )  # fmt: skip
     except FileNotFoundError as error:
         raise Unavailable("BLU901", argv[0], "is not on this machine") from error
     except subprocess.TimeoutExpired as error:
         raise EngineError("BLU902", argv[0], f"took longer than {seconds:g} s") from error
-    return Completed(done.returncode, done.stdout, done.stderr)
+    return Completed(done.returncode, done.stdout or b"", done.stderr)
 
 
 def must(done: Completed, code: str, subject: str, hint: str = "") -> bytes:

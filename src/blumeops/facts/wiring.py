@@ -6,7 +6,7 @@ A lookup that means nothing leaves a Problem at its place, so that all of them c
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from blumeops.base.findings import Place
 from blumeops.facts.options import option_text
@@ -69,6 +69,9 @@ class Wiring:
     grant_stdin: str
     grant_env: Mapping[str, Text]
     """How the provider makes this service's database, if it uses one."""
+    dump_command: tuple[Text, ...]
+    restore_command: tuple[Text, ...]
+    """How the provider prints what is in that database, and reads it again; in the same environment."""
     problems: tuple[Problem, ...]
 
 
@@ -111,7 +114,7 @@ def wire(lab: Lab, name: str) -> Wiring:
     health_text = own_text if service.health else app_text
     wirer.options()
     wirer.health_port(health)
-    grant_command, grant_stdin, grant_env = wirer.grant()
+    grant = wirer.grant()
     return Wiring(
         command=wirer.texts(app.command, "command"),
         arguments=wirer.arguments(),
@@ -123,11 +126,24 @@ def wire(lab: Lab, name: str) -> Wiring:
         health_command=tuple(
             health_text(text, "health", "command", place) for place, text in enumerate(health.command if health else ())
         ),
-        grant_command=grant_command,
-        grant_stdin=grant_stdin,
-        grant_env=grant_env,
+        grant_command=grant.command,
+        grant_stdin=grant.stdin,
+        grant_env=grant.env,
+        dump_command=grant.dump,
+        restore_command=grant.restore,
         problems=tuple(wirer.problems),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """What a provider does for one user: `stdin` is what `command` reads."""
+
+    command: tuple[Text, ...] = ()
+    stdin: str = ""
+    env: Mapping[str, Text] = field(default_factory=dict)
+    dump: tuple[Text, ...] = ()
+    restore: tuple[Text, ...] = ()
 
 
 class _Wirer:
@@ -179,26 +195,29 @@ class _Wirer:
     def text(self, text: str, place: Place) -> Text:
         return joined(*(self.meaning(piece, place) if isinstance(piece, Lookup) else piece for piece in parse(text)))
 
-    def grant(self) -> tuple[tuple[Text, ...], str, dict[str, Text]]:
-        """The provider's way to make a database, said for this user of it."""
+    def grant(self) -> _Grant:
+        """The provider's ways to make, dump and restore a database, said for this user of it."""
         if self.database is None:
-            return (), "", {}
+            return _Grant()
         provider = self.lab.app_of(self.database.provider)
         assert provider is not None
-        create = provider.provides["database"].create
+        provide, where = provider.provides["database"], ("provides", "database")
         other = _Wirer(self.lab, self.database.provider, self.lab.services[self.database.provider], provider)
         other.database = self.database
-        env = {
-            key: other.app_text(text, "provides", "database", "create", "env", key) for key, text in create.env.items()
-        }
-        stdin = self.lab.app_files.get(provider.app, {}).get(create.stdin or "", "")
-        command = other.texts(create.command, "provides", "database", "create", "command")
-        if any(isinstance(part, Folder | FilePath | SecretFile) for text in (*command, *env.values()) for part in text):
-            place = other.document.place("provides", "database", "create") if other.document else Place("", 1, 1)
+        grant = _Grant(
+            command=other.texts(provide.create.command, *where, "create", "command"),
+            stdin=self.lab.app_files.get(provider.app, {}).get(provide.create.stdin or "", ""),
+            env={key: other.app_text(text, *where, "create", "env", key) for key, text in provide.create.env.items()},
+            dump=other.texts(provide.dump, *where, "dump"),
+            restore=other.texts(provide.restore, *where, "restore"),
+        )
+        said = (*grant.command, *grant.env.values(), *grant.dump, *grant.restore)
+        if any(isinstance(part, Folder | FilePath | SecretFile) for text in said for part in text):
+            place = other.document.place(*where) if other.document else Place("", 1, 1)
             message = "what makes a database runs for its user: it cannot look up folders or files of the provider"
             other.problems.append(Problem(place, provider.app, message, "use addresses and secrets"))
         self.problems += other.problems
-        return command, stdin, env
+        return grant
 
     def meaning(self, lookup: Lookup, place: Place) -> Text:
         """What a lookup means; a Problem and no text when it means nothing."""

@@ -123,6 +123,10 @@ class Provide(Strict):
     scheme: str
     """The scheme of the URL by which users reach it."""
     create: Create
+    dump: tuple[Templated, ...] = ()
+    """The command that prints all that one user keeps, in the environment of `create`; none: it cannot be said."""
+    restore: tuple[Templated, ...] = ()
+    """The command that reads such a dump, and leaves exactly what is in it. Safe to repeat."""
 
 
 class SecretSpec(Strict):
@@ -280,6 +284,9 @@ class App(Strict):
         named += [("health", self.health.tcp if self.health else None)]
         named += [("metrics", self.metrics.port if self.metrics else None)]
         named += [(f"provides.{kind}", provide.port) for kind, provide in self.provides.items()]
+        for kind, provide in self.provides.items():
+            if bool(provide.dump) != bool(provide.restore):
+                raise ValueError(f"provides.{kind} says `dump` and `restore`, or neither")
         for field, port in named:
             if port is not None and port not in self.ports:
                 raise ValueError(f"{field} names the port {port!r}, which is not among ports")

@@ -36,7 +36,7 @@ BECOMES = {
     "options": "the text where they are looked up",
     "ports": "a free port of 127.0.0.1, published to there from a container; the number of site `here` for an `entry`",
     "needs": "the unit waits until its provider is healthy",
-    "provides": "a command with the provider's programs, before the user's first start",
+    "provides": "commands with the provider's programs: before the user's first start, and around its updates",
     "command": "the process, in a container where the program is an image",
     "arguments": "what the image's own program is given",
     "init": "run once, when the path is not there",
@@ -49,7 +49,7 @@ BECOMES = {
     "logs": "nothing: lines are shown as they were printed",
     "state": "folders below the site's state, kept when the service is deleted",
     "samples": "copied into the folder when it is empty before the first start",
-    "update": "old one stopped first and brought back if the new one fails, or new one beside it first",
+    "update": "old one stopped, state copied, both brought back if the new one fails; or new one beside it first",
     "stop": "the signal, and the time until SIGKILL",
     "resources": "a limit of the container; none is enforced on plain processes",
     "devices": "given to the container; a plain process sees all that its user may",
@@ -197,6 +197,8 @@ def _grants(checked: CheckedLab, service: ServiceFacts) -> tuple[unit.Grant, ...
             command=tuple(say(text) for text in wiring.grant_command),
             stdin=wiring.grant_stdin,
             env={name: say(text) for name, text in wiring.grant_env.items()},
+            dump=tuple(say(text) for text in wiring.dump_command),
+            restore=tuple(say(text) for text in wiring.restore_command),
         ),
     )
 

@@ -124,13 +124,16 @@ class Init(Strict):
 class Grant(Strict):
     """What a provider must make before this unit starts: run as a child of the provider's environment.
 
-    `command` with `stdin`; idempotent; `env` may hold secrets.
+    `command` with `stdin`; idempotent; `env` may hold secrets. `dump` prints what the unit keeps there, `restore` reads
+    it again and leaves exactly that; empty: neither is known.
     """
 
     provider: str
     command: tuple[Text, ...]
     stdin: str = ""
     env: dict[str, Text] = {}
+    dump: tuple[Text, ...] = ()
+    restore: tuple[Text, ...] = ()
 
 
 class LocalUnit(Strict):

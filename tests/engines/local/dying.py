@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from blumeops.engines.local import addresses, helpers, instance
+from blumeops.engines.local import addresses, helpers, instance, snapshots
 from blumeops.engines.local.record import Records
 from blumeops.engines.local.supervisor import Supervisor
 from blumeops.render.local_unit import LocalUnit
@@ -38,7 +38,8 @@ def main(state: Path, deadly: int) -> None:
         (Records, ("write",)),
         (Supervisor, ("define", "start", "stop", "remove")),
         (instance, ("write", "write_files", "remove")),
-        (helpers, ("initialise", "grant", "reload", "_run")),
+        (helpers, ("initialise", "grant", "reload", "run_marked")),
+        (snapshots, ("take", "bring_back", "discard", "_copy", "_dump", "_restore", "_rename")),
         (addresses, ("write_whole",)),
     ):
         for name in names:

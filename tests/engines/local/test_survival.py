@@ -23,14 +23,16 @@ def servers(state: Path, word: str) -> list[int]:
     return [pid for pid, words in processes_below(state).items() if word in words]
 
 
-def dies(state: Path, unit: LocalUnit, act: int) -> bool:
-    """Whether a controller that applies the unit came to its n-th act, and died there."""
+def dies(state: Path, unit: LocalUnit, act: int, fails: bool = False) -> bool:
+    """Whether a controller that applies the unit came to its n-th act, and died there. `fails`: what it applies is
+    taken back when it does not die."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.engines.local.dying", str(state), str(act)],
         input=unit.model_dump_json().encode(), check=False, capture_output=True,
     )  # fmt: skip
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr.decode()
-    return done.returncode != 0
+    told = done.stderr.decode()
+    assert done.returncode == -signal.SIGKILL or (told.startswith("rolled back") if fails else not told), told
+    return done.returncode == -signal.SIGKILL
 
 
 def supervisord(state: Path) -> psutil.Process:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from blumeops.checks.check import check_folder
+from blumeops.render import local
 from blumeops.render.local_unit import (
     FolderPart,
     Grant,
@@ -55,6 +59,13 @@ SELECT 'CREATE DATABASE miniflux OWNER miniflux'
 """
 
 
+def catalogue_grant() -> Grant:
+    """How the catalogue's PostgreSQL dumps and restores a database of miniflux."""
+    checked = check_folder(Path(__file__).parents[3] / "labs" / "first").passed
+    assert checked
+    return local.units(local.render(checked))["miniflux"].grants[0]
+
+
 def miniflux() -> LocalUnit:
     """Miniflux from Debian, with its role and database granted by PostgreSQL."""
     port = PortPart(port="postgres", unit="postgresql")
@@ -65,9 +76,11 @@ def miniflux() -> LocalUnit:
         command=(("miniflux",),),
         grants=(Grant(
             provider="postgresql", command=(("psql",), ("-X",), ("-q",), ("-d",), ("postgres",)), stdin=GRANT,
-            env={"PGHOST": ("127.0.0.1",), "PGPORT": (port,), "PGUSER": ("postgres",),
+            env={"PGHOST": ("127.0.0.1",), "PGPORT": (port,), "PGUSER": ("postgres",), "PGDATABASE": ("postgres",),
+                 "NEW_ROLE": ("miniflux",), "NEW_DATABASE": ("miniflux",),
                  "PGPASSWORD": (SecretPart(secret=PASSWORD),),
                  "ROLE_PASSWORD": (SecretPart(secret=MINIFLUX_PASSWORD),)},
+            dump=catalogue_grant().dump, restore=catalogue_grant().restore,
         ),),
         env={
             "DATABASE_URL": ("postgres://miniflux:", SecretPart(secret=MINIFLUX_PASSWORD), "@127.0.0.1:", port,
@@ -127,4 +140,53 @@ def web(word: str, update: str = "stop-start", fixed: int | None = None, within:
         "files": {"server.py": (SERVER,)}, "env": {"KEY": (SecretPart(secret="op://blumeops/web/key"),)},
         "ports": {"http": Port(fixed=fixed)},
         "health": Health(kind="http", port="http", path="/health", within=within), "update": update, "stop_seconds": 2,
+    })  # fmt: skip
+
+
+KEEPER = """
+import http.server, os, pathlib, sys
+word, port, ill, state = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "ill", pathlib.Path(sys.argv[4])
+form = state / "form"
+if len(sys.argv) > 5:
+    base = pathlib.Path(sys.argv[5])
+    if int(base.read_text() or 0) > word:
+        print("the database was migrated, and this is", word); sys.exit(5)
+    base.write_text(str(word))
+found = int(form.read_text()) if form.exists() else 0
+if found > word:
+    print(f"{form} was migrated by {found}, and this is {word}"); sys.exit(4)
+if found != word:
+    with form.open("r+" if form.exists() else "w") as file:  # in place, as databases do
+        file.write(f"{word:09}")
+if ill:
+    (state / "old").unlink(missing_ok=True)
+    (state / "new").write_text("of the ill one")
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(500 if ill else 200)
+        self.end_headers()
+        if self.path == "/write":
+            with (state / "written").open("a") as file:
+                file.write(f"{word}\\n")
+        self.wfile.write(form.read_bytes() + (state / "written").read_bytes() if (state / "written").exists() else b"")
+    def log_message(self, *words): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+def keeper(number: int, ill: bool = False, update: str = "stop-start", database: str = "") -> LocalUnit:
+    """A server that writes its number into its state in place, and refuses the state of a higher one. `database`: a
+    file that stands for one, with `web` as its provider."""
+    grant = Grant(provider="web", command=(("true",),), dump=(("cat",), (database,)),
+                  restore=(("sh",), ("-c",), (f"cat > {database}",)))  # fmt: skip
+    return LocalUnit.model_validate({
+        "unit": "keeper", "app": "keeper", "version": "3", "place": "indri",
+        "sources": (Source(kind="path", name="/usr/bin/python3"),),
+        "command": (("python3",), ("-I",), (FolderPart(folder="config", name="keeper.py"),), (str(number),),
+                    (PortPart(port="http"),), ("ill" if ill else "well",), (FolderPart(folder="state", name="data"),),
+                    *(((database,),) if database else ())),
+        "grants": (grant,) if database else (),
+        "files": {"keeper.py": (KEEPER,)}, "ports": {"http": Port()}, "state": ("data",),
+        "health": Health(kind="http", port="http", path="/", within=1 if ill else 10), "update": update,
+        "stop_seconds": 2,
     })  # fmt: skip

@@ -3,7 +3,8 @@
 The order of acts is the promise. Everything that can be refused (program, secrets, a taken port, the grants,
 the initialisation) is asked before anything is stopped. What is begun stands in the record before it is done,
 so `settle` can take back what a killed controller left. An update moves to the unit's other slot; the old
-instance stays whole in its own until the new one is healthy.
+instance stays whole in its own until the new one is healthy, and so does the state that the new one may change:
+the old form never starts on what the new one made of it, and what a healthy new form wrote is never taken back.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 from blumeops.base.errors import BlumeError, EngineError, Unavailable
-from blumeops.engines.local import addresses, health, helpers, instance, ports, samples
+from blumeops.engines.local import addresses, health, helpers, instance, leftovers, ports, samples, snapshots
 from blumeops.engines.local.folders import check_reachable, give
-from blumeops.engines.local.manager import ProcessSpec
 from blumeops.engines.local.programs import Program
 from blumeops.engines.local.programs.found import copied
 from blumeops.engines.local.record import SLOTS, Failure, Instance, Record, process_name
@@ -50,6 +50,7 @@ class Change:
         if missing:
             self._keep(waits_for=missing)
             return Outcome(self.unit.unit, "waiting", f"waits for {missing}")
+        self._resume()
         program = self.site.programs.obtain(self.unit.sources, self.unit.version, self.say)
         program = self._within_reach(program)
         self._folders(program)
@@ -93,13 +94,31 @@ class Change:
         return program
 
     def _settle(self) -> None:
-        """Take back what an earlier change left half done: every instance but the one that serves."""
-        serving = self.record.serving
+        """Take back what an earlier change left half done: every instance but the one that serves, and but one that
+        may have changed the state, on which `_resume` decides."""
+        serving, pending, folders = self.record.serving, self.record.pending, self.site.folders
+        between = pending if self.record.snapshot else None
+        if pending:
+            leftovers.end_marked(helpers.mark(folders, self.unit.unit))
         for slot in SLOTS:
-            if not serving or serving.slot != slot:
+            if not any(each and each.slot == slot for each in (serving, between)):
                 self._drop(slot)
-        if serving:
-            self._switch(serving)
+        if not between:
+            snapshots.discard(folders, self.unit.unit)
+            if serving:
+                self._switch(serving)
+
+    def _resume(self) -> None:
+        """A controller was killed between two forms: the new one counts if it is healthy, and has perhaps been for
+        long; else the state of the old one comes back before that may start again."""
+        new = self.record.pending
+        if not self.record.snapshot or not new:
+            return
+        if self.site.process(new.process).state != "stopped" and not self._wait(new):
+            self._accept(new)
+            self._drop(next(slot for slot in SLOTS if slot != new.slot))
+            return
+        self._bring_back(new)
 
     def _missing_need(self) -> str:
         for need in self.unit.needs:
@@ -217,8 +236,12 @@ class Change:
         """Start the wanted form in the other slot; then end the old one, or go back to it."""
         old = self.record.serving
         beside = old is not None and self.unit.update == "replace" and not self._fixed(old)
+        # Two forms that run at once share what they keep: there is nothing to go back to.
+        keeps = snapshots.needed(old.unit, self.unit) if old and not beside else None
         try:
             new, mark = self._prepare(program, old, beside)
+            if keeps:
+                snapshots.require_room(self.site.folders, self.unit.unit, keeps)
         except BlumeError:
             with suppress(BlumeError):
                 if not self._grant_again(old):
@@ -229,16 +252,20 @@ class Change:
             if old and not beside:
                 self.say(f"{self.unit.unit}: stopping the old one")
                 self.site.manager.stop(old.process)
+            if keeps:
+                self.say(f"{self.unit.unit}: putting its state aside")
+                snapshots.take(self.site, self.unit, keeps)
+                self._keep(snapshot=keeps)
             self.say(f"{self.unit.unit}: starting {program.version or self.unit.version}")
             self._start(new)
             why = self._wait(new)
-            if not why:
+            if not why and not keeps:
                 self._switch(new)
         except BlumeError as error:
             why, other = error.message, error
         if why:
             return self._back(new, old, f"{why}{self._last(new, mark)}", other)
-        self._keep(serving=new, reloading=False, refused=None)
+        self._accept(new)
         if old:
             if beside:
                 self.say(f"{self.unit.unit}: draining the old one")
@@ -305,6 +332,12 @@ class Change:
 
     def _back(self, new: Instance, old: Instance | None, why: str, other: BlumeError | None) -> Outcome:
         """The new one failed: away with it, and the old one serves on exactly as it was."""
+        if self.record.snapshot:
+            try:
+                self._bring_back(new)
+            except BlumeError as error:  # nothing is held against the form: the next apply goes on here
+                why = f"{why}; and its state is not back yet, so it stays stopped: {error.message}"
+                return self._refused(why, "failed", error)
         self._drop(new.slot)
         if old is None:
             self._keep(pending=None)
@@ -320,6 +353,21 @@ class Change:
         self._keep(pending=None)
         return self._refused(why, "rolled back", other)
 
+    def _accept(self, new: Instance) -> None:
+        """The new one is healthy: from this moment what it writes counts, and nothing of it is taken back."""
+        self._keep(serving=new, snapshot=None, reloading=False, refused=None)
+        self._switch(new)
+        snapshots.discard(self.site.folders, self.unit.unit)
+
+    def _bring_back(self, new: Instance) -> None:
+        """End the new one, and make the state what it was before. Until that is done, the record says so."""
+        assert self.record.snapshot
+        self._drop(new.slot)
+        self.say(f"{self.unit.unit}: bringing back its state")
+        snapshots.bring_back(self.site, new.unit, self.record.snapshot)
+        self._keep(snapshot=None)
+        snapshots.discard(self.site.folders, self.unit.unit)
+
     def _grant(self, slot: str) -> None:
         """Let the providers make what the wanted form needs; what they were told is kept with its instance."""
         instance.keep_grants(self._folder(slot), self._granted())
@@ -327,7 +375,7 @@ class Change:
     def _granted(self) -> list[helpers.Granted]:
         done = []
         for wish in self.unit.grants:
-            provider, spec = self._provider(wish.provider)
+            provider, spec = self.site.provider(wish.provider)
             resolver = self.site.resolver_of(provider)
             told = helpers.resolved(wish, resolver)
             self.granted = True
@@ -341,20 +389,12 @@ class Change:
             return ""
         try:
             for told in instance.kept_grants(self._folder(old.slot)):
-                provider, spec = self._provider(told.provider)
+                provider, spec = self.site.provider(told.provider)
                 helpers.grant(self.unit.unit, told, spec, self.site.resolver_of(provider))
         except BlumeError as error:
             return f"; and what its providers were told: {error.message}"
         self.granted = False
         return ""
-
-    def _provider(self, name: str) -> tuple[Instance, ProcessSpec]:
-        record = self.site.records.read(name)
-        provider = record.serving if record else None
-        spec = self.site.manager.defined(provider.process) if provider else None
-        if provider is None or spec is None:
-            raise Unavailable("BLU709", name, f"does not run, and {self.unit.unit} needs its grant")
-        return provider, spec
 
     def _wait(self, at: Instance) -> str:
         probe = self.site.probe(at)

@@ -3,6 +3,7 @@
     STATE/manager/              the process manager's
     STATE/units/UNIT/           record.json; a/ and b/: the two instances' config/ and secrets/; home/
     STATE/data/UNIT/NAME/       state folders: kept for ever
+    STATE/snapshots/UNIT/       its state before an update, while that is under way
     STATE/shares/NAME/          shares that no folder of this machine was named for: kept for ever
     STATE/upstreams/UNIT.PORT   "127.0.0.1:8123", read by the proxy for each request
     STATE/targets/UNIT.json     where its metrics are, for Prometheus, which must be able to list the folder
@@ -95,6 +96,9 @@ class Folders:
 
     def data(self, unit: str, name: str) -> Path:
         return self.state / "data" / unit / name
+
+    def snapshots(self, unit: str) -> Path:
+        return self.state / "snapshots" / unit
 
     def share(self, name: str) -> Path:
         """A share, or what is in it: "music" or "music/albums"."""

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import BaseModel, ConfigDict
 
@@ -55,7 +56,8 @@ def initialise(unit: LocalUnit, resolver: Resolver, env: Mapping[str, str], reco
     if inside:
         run(inside.end_once(), env=env, seconds=SECONDS)  # one whose client was killed
         words = inside.once(words, {name: resolver.text(text) for name, text in unit.env.items()})
-    _run(folders, unit.unit, words, env, "", INIT_SECONDS, "BLU710", "initialisation", inside is not None)
+    account = Account() if inside else folders.account
+    run_marked(folders, unit.unit, account, words, env, INIT_SECONDS, "BLU710", "initialisation")
     return records.write(record.with_(init=None))
 
 
@@ -67,15 +69,25 @@ def resolved(wish: Grant, resolver: Resolver) -> Granted:
 
 def grant(unit: str, wish: Granted, provider: ProcessSpec, resolver: Resolver) -> None:
     """Let the provider make what this unit needs. `resolver` is the provider's. Raises EngineError `BLU711`."""
-    env, inside = provider.env | wish.env, resolver.contained
-    words = inside.inside(wish.words, wish.env) if inside else wish.words
     what = f"{wish.provider}'s grant"
-    _run(resolver.folders, unit, words, env, wish.stdin, SECONDS, "BLU711", what, inside is not None)
+    of_provider(unit, wish.words, wish.env, provider, resolver, SECONDS, "BLU711", what, wish.stdin.encode())
+
+
+def of_provider(
+    unit: str, words: tuple[str, ...], env: Mapping[str, str], provider: ProcessSpec, resolver: Resolver,
+    seconds: float, code: str, what: str, stdin: bytes | BinaryIO = b"", stdout: BinaryIO | None = None,
+) -> None:  # fmt: skip
+    """Run a provider's own program for a unit. Raises EngineError `code`."""
+    folders, inside = resolver.folders, resolver.contained
+    words = inside.inside(words, env) if inside else words
+    account = Account() if inside else folders.account
+    run_marked(folders, unit, account, words, provider.env | dict(env), seconds, code, what, stdin, stdout)
 
 
 def reload(unit: LocalUnit, resolver: Resolver, env: Mapping[str, str]) -> None:
     """Make the running program read its files. Raises EngineError `BLU712` with its words."""
-    _run(resolver.folders, unit.unit, resolver.words(unit.reload), env, "", SECONDS, "BLU712", "reload")
+    folders = resolver.folders
+    run_marked(folders, unit.unit, folders.account, resolver.words(unit.reload), env, SECONDS, "BLU712", "reload")
 
 
 def mark(folders: Folders, unit: str) -> Path:
@@ -83,18 +95,19 @@ def mark(folders: Folders, unit: str) -> Path:
     return folders.unit(unit) / "helper"
 
 
-def _run(
-    folders: Folders, unit: str, words: tuple[str, ...], env: Mapping[str, str], stdin: str, seconds: float,
-    code: str, what: str, contained: bool = False,
+def run_marked(
+    folders: Folders, unit: str, account: Account, words: tuple[str, ...], env: Mapping[str, str], seconds: float,
+    code: str, what: str, stdin: bytes | BinaryIO = b"", stdout: BinaryIO | None = None,
 ) -> None:  # fmt: skip
-    """`contained`: the words are a container runtime's, whose client runs with our rights."""
+    """Run one command as a helper of the unit. `account`: its rights; the client of a container runtime has ours.
+    Raises EngineError `code` that says `what` failed, and why."""
     program = shutil.which(words[0], path=env["PATH"])
     if not program:
         raise Unavailable(code, unit, f"{what}: there is no program {words[0]}")
-    account = Account() if contained else folders.account
     done = run(
-        (program, *words[1:]), stdin=stdin.encode(), env={**env, leftovers.MARK: str(mark(folders, unit))},
-        cwd=folders.state if contained else folders.home(unit), seconds=seconds, user=account.user, group=account.group,
+        (program, *words[1:]), stdin=stdin, stdout=stdout, env={**env, leftovers.MARK: str(mark(folders, unit))},
+        cwd=folders.home(unit) if account == folders.account else folders.state, seconds=seconds,
+        user=account.user, group=account.group,
     )  # fmt: skip
     if done.code:
         raise EngineError(code, unit, f"{what} failed: {telling(done)}")

@@ -1,7 +1,7 @@
 """What the engine remembers of each unit: `STATE/units/UNIT/record.json`, private, without secret values.
 
-Intent is written before an act (`pending`, `reloading`, `init`), the outcome after it (`serving`). So whoever
-comes after a killed controller knows what runs, what was meant, and what to take back.
+Intent is written before an act (`pending`, `snapshot`, `reloading`, `init`), the outcome after it (`serving`). So
+whoever comes after a killed controller knows what runs, what was meant, and what to take back.
 """
 
 from __future__ import annotations
@@ -62,6 +62,16 @@ class Refusal(Failure):
     """A keyed digest of what the form is given (secrets, addresses); empty: it could not be told."""
 
 
+class Snapshot(BaseModel):
+    """What was put aside before a new form started: state folders, and databases by their providers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    folders: tuple[str, ...] = ()
+    databases: tuple[str, ...] = ()
+    at: float
+
+
 class Record(BaseModel):
     """All that is known of one unit."""
 
@@ -71,6 +81,8 @@ class Record(BaseModel):
     """As it was last asked for."""
     serving: Instance | None = None
     pending: Instance | None = None
+    snapshot: Snapshot | None = None
+    """The state of `serving`, put aside for `pending`, which may have begun to change it."""
     reloading: bool = False
     init: tuple[str, ...] | None = None
     """State folders that were empty before an initialisation that has not ended yet."""

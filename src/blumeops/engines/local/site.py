@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from blumeops.base.errors import BlumeError, Unavailable
 from blumeops.engines.local import health
 from blumeops.engines.local.folders import Folders
-from blumeops.engines.local.manager import Process, ProcessManager
+from blumeops.engines.local.manager import Process, ProcessManager, ProcessSpec
 from blumeops.engines.local.programs import Programs
 from blumeops.engines.local.programs.image import Image
 from blumeops.engines.local.record import Instance, Records
@@ -50,6 +50,15 @@ class Site:
         if record is None or record.serving is None or port not in record.serving.ports:
             raise Unavailable("BLU709", unit, f"does not run, so its port {port} is not known")
         return record.serving.ports[port]
+
+    def provider(self, unit: str) -> tuple[Instance, ProcessSpec]:
+        """Another unit as it serves. Raises Unavailable `BLU709` while it does not run."""
+        record = self.records.read(unit)
+        at = record.serving if record else None
+        spec = self.manager.defined(at.process) if at else None
+        if at is None or spec is None:
+            raise Unavailable("BLU709", unit, "does not run, and what it provides is needed")
+        return at, spec
 
     def resolver(self, form: LocalUnit, slot: str, numbers: dict[str, int], image: Image | None = None) -> Resolver:
         """For one instance. `image`: what it runs, as a container."""

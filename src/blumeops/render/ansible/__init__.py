@@ -27,7 +27,7 @@ BECOMES = {
     "options": "the text where they are looked up",
     "ports": "the very number, on 127.0.0.1; on all addresses for an `entry` and for callers on other machines",
     "needs": "the order of the roles, and After= of the unit",
-    "provides": "a task of the user's role that runs the provider's command, before the user's first start",
+    "provides": "a task of the user's role, before its first start; `dump` and `restore` become nothing",
     "command": "ExecStart= of the systemd unit, the program of the launchd agent",
     "arguments": "nothing: images are not run on hosts",
     "init": "a task with `creates`",

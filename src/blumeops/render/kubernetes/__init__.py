@@ -34,7 +34,7 @@ BECOMES = {
     "options": "the text where they are looked up",
     "ports": "ports of the container and of a ClusterIP Service; a LoadBalancer for an `entry`",
     "needs": "the Application's sync wave",
-    "provides": "with CloudNativePG a Cluster, and a DatabaseRole and Database a user; else a Job a user at each sync",
+    "provides": "with CloudNativePG a Cluster, and a DatabaseRole and Database a user; else a Job a user; no dumps",
     "command": "the container's `command`; the image's own when there is none",
     "arguments": "the container's `args`",
     "init": "an init container that runs it with the image's shell when the path is not there",
