@@ -162,7 +162,7 @@ MEANINGS = {
     "BLU730": "An image names its user by a name that its own files do not have; `uid:` of the source says the number.",
     "BLU731": "A unit's text speaks of a folder or a file that it does not have within its container.",
     "BLU732": "A variable that the container runtime would take for its own, and whose value has several lines.",
-    "BLU740": "Before an update a copy of the state must be put aside, and the disk has no room for it. Nothing stopped.",
+    "BLU740": "The disk has no room for the copy of the state that an update begins with. Nothing was stopped.",
     "BLU741": "The state could not be put aside, so the update was not made; the old form serves again.",
     "BLU742": "The state could not be brought back yet. The service stays stopped, and it is tried again.",
     "BLU760": "There is no other applied revision to roll back to.",
