@@ -79,7 +79,8 @@ def decide(
     because = [
         rule
         for rule in resolver.policy.rules
-        if _lets_out(resolver, rule, source, attributes)
+        if (source.index is None or resolver.named(rule) & source.mask)
+        and _lets_out(resolver, rule, source, attributes)
         and any(
             any(ports.allow(port, protocol) for ports in target.ports)
             and _meet(resolver, rule, source, destination, target.selector)
@@ -135,10 +136,7 @@ def _meet(resolver: Resolver, rule: Rule, source: End, destination: End, selecto
 
 def _out(resolver: Resolver, rule: Rule, source: End) -> Mask:
     """The bits of a source node that the rule's sources hold."""
-    mask: Mask = 0
-    for selector in rule.sources:
-        mask |= resolver.mask(selector) & source.mask
-    return mask
+    return resolver.named(rule) & source.mask
 
 
 def _leaving(resolver: Resolver, rule: Rule, source: End) -> frozenset[int]:

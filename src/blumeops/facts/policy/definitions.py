@@ -13,7 +13,7 @@ from blumeops.facts.policy import addresses, posture
 from blumeops.facts.policy.addresses import INTERNET, NOTHING, Addresses
 from blumeops.facts.policy.hujson import Value, shown
 from blumeops.facts.policy.model import Selector
-from blumeops.facts.policy.notes import Notes, nearest
+from blumeops.facts.policy.notes import Nearest, Notes
 from blumeops.facts.policy.selectors import Names, Problem, address, choose
 
 MOST_RANGES = 2_000_000
@@ -145,7 +145,7 @@ def posture_names(value: Value | None, known: Mapping[str, object], what: str, n
         if text in known:
             found.append(text)
         else:
-            notes.add("BLU235", item, text or '""', "is not defined in postures", nearest(text, known))
+            notes.add("BLU235", item, text or '""', "is not defined in postures", Nearest(text, known))
     return tuple(found)
 
 
@@ -182,14 +182,14 @@ def _part(text: str, where: Value, done: Mapping[str, Addresses], names: Names, 
     except ValueError:
         pass
     if text.startswith("ipset:"):
-        notes.add("BLU234", where, text, "is not defined in ipsets", nearest(text, done))
+        notes.add("BLU234", where, text, "is not defined in ipsets", Nearest(text, done))
     elif text.partition(":")[0] in ("tag", "group", "autogroup") or "@" in text:
         notes.add(
             "BLU260", where, text, "may not be part of an IP set", "addresses, hosts, IP sets, autogroup:internet"
         )
     else:
         notes.add(
-            "BLU260", where, text, "is neither an address, a range, a host nor an IP set", nearest(text, names.hosts)
+            "BLU260", where, text, "is neither an address, a range, a host nor an IP set", Nearest(text, names.hosts)
         )
     return NOTHING
 

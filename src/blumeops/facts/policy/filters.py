@@ -16,7 +16,7 @@ from typing import Any
 
 from blumeops.facts.policy.addresses import INTERNET, NOTHING, TAILNET, Addresses, parse, union
 from blumeops.facts.policy.model import USUAL, Rule, Selector, Target
-from blumeops.facts.policy.resolve import Mask, Resolver
+from blumeops.facts.policy.resolve import Resolver
 
 COMPANIONS = {
     "tailscale.com/cap/drive": "tailscale.com/cap/drive-sharer",
@@ -117,7 +117,7 @@ class Filters:
 
     def _sources_of(self, rule: Rule, selector: Selector, index: int) -> tuple[str, ...]:
         if selector.kind == "autogroup" and selector.name == "self":
-            return self._addresses(self.resolver.sources(rule) & self.resolver.self_mask(index))
+            return self.resolver.texts(self.resolver.sources(rule) & self.resolver.self_mask(index))
         return self._texts_of(rule)
 
     def _texts_of(self, rule: Rule) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ class Filters:
         if key not in self._texts:
             resolver = self.resolver
             if rule.postures:
-                found: Iterable[str] = self._addresses(resolver.sources(rule))
+                found: Iterable[str] = self.resolver.texts(resolver.sources(rule))
             else:
                 found = [text for selector in rule.sources for text in self._selected(selector)]
             self._texts[key] = tuple(sorted(dict.fromkeys(found)))
@@ -136,15 +136,11 @@ class Filters:
         if selector.kind == "addresses":
             return selector.pieces
         if selector.kind == "any":
-            shared = self._addresses(self.resolver.sharees & ~self.resolver.within(TAILNET))
+            shared = self.resolver.texts(self.resolver.sharees & ~self.resolver.within(TAILNET))
             return (*TAILNET.texts(), *self.resolver.routed, *shared)
         if selector.name == "danger-all":
             return ("*",)
-        return self._addresses(self.resolver.mask(selector))
-
-    def _addresses(self, mask: Mask) -> tuple[str, ...]:
-        nodes = self.resolver.tailnet.nodes
-        return tuple(address for index in self.resolver.spread(mask) for address in nodes[index].addresses)
+        return self.resolver.texts(self.resolver.mask(selector))
 
     def _own(self, index: int) -> Addresses:
         return union(map(parse, self.resolver.tailnet.nodes[index].addresses))
@@ -181,7 +177,7 @@ class Filters:
     def _others(self, selector: Selector, index: int) -> tuple[str, ...]:
         """The destinations of a grant, seen from one of its sources."""
         if selector.kind == "autogroup" and selector.name == "self":
-            return self._addresses(self.resolver.self_mask(index))
+            return self.resolver.texts(self.resolver.self_mask(index))
         return self._selected(selector)
 
 

@@ -122,6 +122,4 @@ def _users(resolver: Resolver, sources: Mask) -> list[tuple[str, Mask]]:
 def _login(resolver: Resolver, rule: SshRule, principals: Mask, accounts: dict[str, str]) -> list[Login]:
     if not principals:
         return []
-    nodes = resolver.tailnet.nodes
-    addresses = tuple(address for index in resolver.spread(principals) for address in nodes[index].addresses)
-    return [Login(rule, principals, accounts, addresses)]
+    return [Login(rule, principals, accounts, resolver.texts(principals))]

@@ -7,12 +7,31 @@ the rest is not: nobody reads more, and hostile input shall not fill the memory.
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 
 from blumeops.base.findings import Finding, Place, Severity
 from blumeops.facts.policy.hujson import MOST_FINDINGS, Document, Value, shown
 
+MOST_COMPARED = 1000
+"""Names that a wrong one is compared with."""
+
 _WORDS = {dict: "an object {…}", list: "a list […]", str: "a string", bool: "true or false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """A hint at the name that was meant; `otherwise` when none is near. Comparing is slow: it waits to be printed."""
+
+    text: str
+    known: Iterable[str]
+    otherwise: str = ""
+
+    def __str__(self) -> str:
+        known = itertools.islice(self.known, MOST_COMPARED)
+        near = difflib.get_close_matches(self.text, known, 1) if len(self.text) < 100 else []
+        return f"did you mean {near[0]}?" if near else self.otherwise
 
 
 class Notes:
@@ -27,12 +46,18 @@ class Notes:
         return self.document.place(value.at)
 
     def add(
-        self, code: str, at: Value | Place, subject: str, message: str, hint: str = "", severity: Severity = "error"
+        self,
+        code: str,
+        at: Value | Place,
+        subject: str,
+        message: str,
+        hint: str | Nearest = "",
+        severity: Severity = "error",
     ) -> None:
-        """Note a finding about the value."""
+        """Note a finding about the value. The nearest name is looked for only when the finding is kept."""
         if len(self.findings) < MOST_FINDINGS or (severity == "error" and not self.wrong):
             place = at if isinstance(at, Place) else self.place(at)
-            self.findings.append(Finding(code, place, shown(subject), message, hint, severity))
+            self.findings.append(Finding(code, place, shown(subject), message, str(hint), severity))
 
     @property
     def wrong(self) -> bool:
@@ -47,9 +72,8 @@ class Notes:
             name = names.get(key.lower())
             at = self.document.place(value.keys.get(key, inside.at))
             if name is None:
-                near = difflib.get_close_matches(key, known, 1) if len(key) < 40 else []
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-                self.add("BLU223", at, key, f"is no field of {what}", hint)
+                hint = f"known are {', '.join(sorted(known))}"
+                self.add("BLU223", at, key, f"is no field of {what}", Nearest(key, known, hint))
             elif name in found:
                 self.add("BLU222", at, key, f"says {name} a second time", "keep one of the two")
             elif inside.data is not None:
@@ -79,12 +103,6 @@ class Notes:
             return True
         self.add("BLU224", value, what, f"must be {_WORDS[kind]}, but is {_said(value)}")
         return False
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the name that was meant, if one is near."""
-    near = difflib.get_close_matches(name, list(known)[:2000], 1) if len(name) < 100 else []
-    return f"did you mean {near[0]}?" if near else ""
 
 
 def _said(value: Value) -> str:

@@ -45,7 +45,8 @@ class Resolver:
         self.exits = [frozenset(node.routes) & frozenset(EXIT_ROUTES) for node in tailnet.nodes]
         self.routed = tuple(sorted({route for routes in self.subnets for route in routes}))
         self._masks: dict[tuple[str, str], Mask] = {}
-        self._sources: dict[tuple[tuple[str, ...], tuple[str, ...]], Mask] = {}
+        self._sources: dict[tuple[str, int], Mask] = {}
+        self._unposed: dict[tuple[str, int], Mask] = {}
         self._postures: dict[str, Mask] = {}
 
     def mask(self, selector: Selector) -> Mask:
@@ -57,10 +58,17 @@ class Resolver:
 
     def sources(self, rule: Rule) -> Mask:
         """The nodes that a rule lets out: its sources, as far as they meet one of its postures."""
-        key = (tuple(selector.text for selector in rule.sources), rule.postures)
+        key = (rule.section, rule.number)
         if key not in self._sources:
             self._sources[key] = self.select(rule.sources, rule.postures)
         return self._sources[key]
+
+    def named(self, rule: Rule) -> Mask:
+        """The nodes that a rule names as its sources, whatever their posture."""
+        key = (rule.section, rule.number)
+        if key not in self._unposed:
+            self._unposed[key] = self.select(rule.sources)
+        return self._unposed[key]
 
     def select(self, selectors: Iterable[Selector], postures: tuple[str, ...] = ()) -> Mask:
         """The nodes of any of the selectors that meet any of the postures."""
@@ -89,6 +97,15 @@ class Resolver:
             found.append(last.bit_length() - 1)
             both ^= last
         return found
+
+    def texts(self, mask: Mask) -> tuple[str, ...]:
+        """The addresses of the nodes in a mask, of the families that are in it."""
+        return tuple(
+            text
+            for index in self.spread(mask)
+            for text, (version, _) in zip(self.tailnet.nodes[index].addresses, self.own[index], strict=True)
+            if mask >> (index if version == 4 else index + self.count) & 1
+        )
 
     def within(self, found: Addresses) -> Mask:
         """The nodes that have an address of a set."""

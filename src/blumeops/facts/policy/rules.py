@@ -23,7 +23,7 @@ from blumeops.facts.policy.model import (
     Selector,
     Target,
 )
-from blumeops.facts.policy.notes import Notes, nearest
+from blumeops.facts.policy.notes import Nearest, Notes
 from blumeops.facts.policy.selectors import Names, choose, followed_by_self
 
 _PORT = re.compile(r"[0-9]{1,5}\Z")
@@ -93,7 +93,7 @@ def grants(
             if text in names.tags:
                 via.append(text)
             elif text.startswith("tag:"):
-                notes.add("BLU230", item, text, "is not defined in tagOwners", nearest(text, names.tags))
+                notes.add("BLU230", item, text, "is not defined in tagOwners", Nearest(text, names.tags))
             else:
                 notes.add(
                     "BLU248", item, text or '""', "is no tag, but via takes tags only", "tag the router, name the tag"
@@ -154,9 +154,7 @@ def _protocols(text: str, value: Value | None, notes: Notes) -> tuple[int, ...]:
         return USUAL
     found = protocol(text)
     if found is None:
-        notes.add(
-            "BLU245", value, text, "is no protocol", nearest(text, PROTOCOLS) or "write tcp, udp, icmp or a number"
-        )
+        notes.add("BLU245", value, text, "is no protocol", Nearest(text, PROTOCOLS, "write tcp, udp, icmp or a number"))
     return found or USUAL
 
 
@@ -186,7 +184,7 @@ def _ip(value: Value | None, notes: Notes) -> list[Ports]:
         protocols = protocol(name) if colon else USUAL
         if protocols is None:
             notes.add(
-                "BLU245", item, text, f"{shown(name)!r} is no protocol", nearest(name, PROTOCOLS) or "write tcp:443"
+                "BLU245", item, text, f"{shown(name)!r} is no protocol", Nearest(name, PROTOCOLS, "write tcp:443")
             )
         else:
             found += _spans([span], protocols, item, notes)
@@ -202,7 +200,7 @@ def _capabilities(value: Value | None, notes: Notes) -> dict[str, object]:
         if not (host and slash and rest) or any(map(str.isspace, name)):
             notes.add("BLU247", parameters, name or '""', "is no name of a capability", "write example.com/cap/name")
         elif host == "tailscale.com" and name not in OURS:
-            hint = f"use a domain of your own; {nearest(name, OURS)}".removesuffix("; ")
+            hint = "use a domain of your own, such as example.com/cap/name"
             notes.add("BLU247", parameters, name, "is in the domain tailscale.com, which is not yours to grant", hint)
         notes.items(parameters, f"the parameters of {shown(name)}")
         found[name] = parameters.plain()

@@ -15,7 +15,7 @@ from blumeops.base.findings import Place
 from blumeops.facts.policy import addresses
 from blumeops.facts.policy.hujson import Value, shown
 from blumeops.facts.policy.model import ANY, ROLES, Selector
-from blumeops.facts.policy.notes import Notes, nearest
+from blumeops.facts.policy.notes import Nearest, Notes
 
 Where = Literal["src", "dst", "owner", "approver", "target", "ssh src", "ssh dst", "test src", "test dst"]
 
@@ -85,7 +85,7 @@ def select(text: str, names: Names) -> Selector:
         return names.hosts[text]
     if _ADDRESS.match(text) and any(letter in text for letter in ".:"):
         return address(text)
-    hint = nearest(text, names.hosts) or "users hold an @; hosts are defined in hosts"
+    hint = Nearest(text, names.hosts, "users hold an @; hosts are defined in hosts")
     raise Problem("BLU232", "is no user, group, tag, autogroup, host or address", hint)
 
 
@@ -160,32 +160,32 @@ def _user(text: str) -> Selector:
 
 def _group(text: str, name: str, names: Names) -> Selector:
     if text not in names.groups and "@" not in name:  # group:name@example.com comes from the identity provider
-        raise Problem("BLU231", "is not defined in groups", nearest(text, names.groups))
+        raise Problem("BLU231", "is not defined in groups", Nearest(text, names.groups))
     return Selector("group", text, text)
 
 
 def _tag(text: str, name: str, names: Names) -> Selector:
     if text not in names.tags:
-        raise Problem("BLU230", "is not defined in tagOwners", nearest(text, names.tags) or f'add "{shown(text)}": []')
+        raise Problem("BLU230", "is not defined in tagOwners", Nearest(text, names.tags, f'add "{shown(text)}": []'))
     return Selector("tag", text, text)
 
 
 def _autogroup(text: str, name: str, names: Names) -> Selector:
     name = "member" if name == "members" else name
     if name not in AUTOGROUPS:
-        raise Problem("BLU233", "is no autogroup", nearest(text, [f"autogroup:{known}" for known in AUTOGROUPS]))
+        raise Problem("BLU233", "is no autogroup", Nearest(text, [f"autogroup:{known}" for known in AUTOGROUPS]))
     return Selector("autogroup", name, text)
 
 
 def _ipset(text: str, name: str, names: Names) -> Selector:
     if text not in names.ipsets:
-        raise Problem("BLU234", "is not defined in ipsets", nearest(text, names.ipsets))
+        raise Problem("BLU234", "is not defined in ipsets", Nearest(text, names.ipsets))
     return names.ipsets[text]
 
 
 def _host(text: str, name: str, names: Names) -> Selector:
     if name not in names.hosts:
-        raise Problem("BLU232", "is not defined in hosts", nearest(name, names.hosts))
+        raise Problem("BLU232", "is not defined in hosts", Nearest(name, names.hosts))
     return names.hosts[name]
 
 

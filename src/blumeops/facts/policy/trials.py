@@ -19,6 +19,10 @@ from blumeops.facts.policy.model import ROLES, Policy, Rule, Selector, SshTest, 
 from blumeops.facts.policy.resolve import Resolver
 from blumeops.facts.policy.tailnet import Node, Tailnet
 
+_TOO_MUCH = "is not run: the tests before it are too many for so many rules"
+MOST_WORK = 20_000_000
+"""Rules that all tests of a policy may be held against, counted for each pair of ends; tests beyond are not run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -61,6 +65,7 @@ class _Court:
 
     def __init__(self, policy: Policy, tailnet: Tailnet) -> None:
         self.before = Resolver(policy, tailnet)
+        self.left = MOST_WORK
         self.added: dict[str, Node] = {}
         self.groups: dict[str, tuple[str, ...]] = dict(policy.groups)
         self.roles: dict[str, str] = dict(tailnet.roles)
@@ -83,6 +88,10 @@ class _Court:
                 continue
             sources, destinations = self._ends(test.source.selector), self._ends(wanted.selector, test.source.selector)
             attributes = test.attributes or None
+            self.left -= len(sources) * len(destinations) * len(test.protocols) * len(self.resolver.policy.rules)
+            if self.left < 0:
+                yield Trial(wanted.place, text, False, _TOO_MUCH, "BLU270")
+                continue
             decisions = [
                 [
                     decide(self.resolver, source, destination, wanted.port, number, attributes)
@@ -121,11 +130,15 @@ class _Court:
         sources = self._ends(test.source.selector)
         ends = self._ends(destination.selector, test.source.selector)
         attributes = test.attributes or None
+        self.left -= (len(sources) + len(self.resolver.policy.ssh)) * len(ends) * 10
+        if self.left < 0:
+            return Trial(wanted.place, text, False, _TOO_MUCH, "BLU270")
         found = [
-            may_log_in(logins(self.resolver, end.index, attributes), source.mask, wanted.text.strip())
-            for source in sources
+            may_log_in(rules, source.mask, wanted.text.strip())
             for end in ends
             if end.index is not None
+            for rules in (logins(self.resolver, end.index, attributes),)
+            for source in sources
         ]
         if not found:
             return Trial(wanted.place, text, False, "stands for no device", "BLU270")
