@@ -110,6 +110,7 @@ def test_what_tailscale_status_prints() -> None:
 @pytest.mark.parametrize("broken", ["Self", "Peer", "User"])
 def test_a_damaged_status_is_a_finding(broken: str) -> None:
     """Never an exception."""
-    for wrong in ([], 7, {"x": 1}, {"x": {"TailscaleIPs": [1]}}):
+    damaged: list[Any] = [[], 7, {"x": 1}, {"x": {"TailscaleIPs": [1]}}]
+    for wrong in damaged:
         tailnet, findings = read({**STATUS, broken: wrong})
         assert (tailnet is None) == bool(findings)
