@@ -42,6 +42,8 @@ def edges(lab: Lab) -> tuple[Edge, ...]:
             place = lab.place("gitops", "forge")
             found.append(Edge(name, lab.settings.gitops.forge, "pulls from", place))
         found += _in_cluster(lab, name, there)
+        member = lab.members.get(name)
+        found += [Edge(name, other, "depends on", place) for other, place in (member.needs if member else ())]
     for name, cluster in lab.settings.clusters.items():
         if cluster.registry:
             place = lab.place("clusters", name, "registry")

@@ -154,7 +154,7 @@ class _Wirer:
         file = next(
             (f for f in (f"apps/{app.app}/app.yaml", f"catalogue/{app.app}/app.yaml") if f in lab.documents), ""
         )
-        self.document = None if service.image else lab.documents.get(file)
+        self.document = None if service.image or service.compose else lab.documents.get(file)
 
     def app_text(self, text: str, *path: str | int) -> Text:
         place = self.document.place(*path) if self.document else self.lab.service_place(self.name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from blumeops.base.errors import UserError
 from blumeops.base.findings import Finding, Place
 from blumeops.lab import yaml
 from blumeops.lab.app import App, AppSource, SecretSpec, State
-from blumeops.lab.model import Lab, Service, Settings, app_key
+from blumeops.lab.model import Lab, Member, Service, Settings, app_key
 from blumeops.lab.validate import validate, validate_what_fits
 from blumeops.lab.yaml import shown
 
@@ -26,6 +27,7 @@ MOST_TOLD = 1000
 """Mistakes after which no more services are read: nobody mends so many at once."""
 MOST_LAB_BYTES = 4 * 1024 * 1024
 """All files of a lab together: whoever pushes more would hold up the gate, in time and memory, for everybody."""
+COMPOSE_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*\.ya?ml")
 CATALOGUE = Path(__file__).parent.parent / "catalogue"
 
 
@@ -77,15 +79,16 @@ class _Reader:
         settings = self.settings()
         services, files = self.services()
         apps: dict[str, App] = {}
+        members = self.composed(settings, services, files, apps)
         app_files: dict[str, dict[str, str]] = {}
         for name, service in services.items():
             key = app_key(name, service)
-            if key in apps or f"apps/{key}" in self.broken:
+            if key in apps or f"apps/{key}" in self.broken or service.compose:
                 continue
             app = self.image_app(name, service, files[name]) if service.image else self.app(key, app_files)
             if app is not None:
                 apps[key] = app
-        lab = Lab(settings, services, apps, app_files, self.documents, files, frozenset(self.broken))
+        lab = Lab(settings, services, apps, app_files, self.documents, files, frozenset(self.broken), members)
         return Loaded(lab, tuple(self.findings))
 
     def settings(self) -> Settings:
@@ -198,6 +201,37 @@ class _Reader:
         wanted |= {provide.create.stdin for provide in app.provides.values() if provide.create.stdin}
         app_files[name] = {file: self.text(root / file, f"{kept}/{file}") for file in sorted(wanted)}
         return app
+
+    def composed(
+        self, settings: Settings, services: dict[str, Service], files: dict[str, str], apps: dict[str, App]
+    ) -> dict[str, Member]:
+        """The services of every Compose file, put among `services`, `files` and `apps`."""
+        members: dict[str, Member] = {}
+        for name, service in list(services.items()):
+            if service.compose is None:
+                continue
+            place = self.documents[files[name]].place(name, "compose")
+            if not COMPOSE_FILE.fullmatch(service.compose):
+                message = "must be a file of the lab like compose/name.yaml"
+                self.findings.append(Finding("BLU140", place, name, message))
+                self.broken.add(f"{name}.compose")
+                continue
+            from blumeops.lab import compose  # few labs have one
+
+            document = self.documents.get(service.compose) or self.read(self.folder / service.compose, service.compose)
+            parts, wrong = compose.read(name, service, document, place, settings.secrets.vault)
+            self.findings += wrong
+            if not parts:
+                self.broken.add(f"{name}.compose")
+            for part in parts:
+                if part.name in files and part.name != name:
+                    message = f"its part would be called {part.name}, which is a service"
+                    self.findings.append(Finding("BLU104", place, name, message, "call that otherwise"))
+                    continue
+                services[part.name], apps[app_key(part.name, part.service)] = part.service, part.app
+                files.setdefault(part.name, files[name])
+                members[part.name] = part.member
+        return members
 
     def image_app(self, name: str, service: Service, file: str) -> App:
         """The app that an `image:` service amounts to."""

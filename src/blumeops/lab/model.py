@@ -208,6 +208,8 @@ class Service(Strict):
             raise ValueError("is placed twice: keep its `host:` or its `cluster:`")
         if self.image is not None and self.version is not None:
             raise ValueError("says its version twice: the tag of its `image:` is the version")
+        if self.compose is not None and self.version is not None:
+            raise ValueError("says its version twice: the images of its `compose:` file have theirs")
         return self
 
     @property
@@ -218,7 +220,24 @@ class Service(Strict):
 
 def app_key(name: str, service: Service) -> str:
     """The key of a service's app in `Lab.apps`."""
-    return f"={name}" if service.image else service.app or name
+    return f"={name}" if service.image or service.compose else service.app or name
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What a service is in the Compose file that it comes from."""
+
+    project: str
+    """The service that names the file."""
+    file: str
+    key: str
+    """Its own name there."""
+    needs: tuple[tuple[str, Place], ...]
+    """Services that start before it, and where that is said."""
+    mounts: Mapping[str, str]
+    """Where its shares are mounted."""
+    aliases: tuple[str, ...]
+    """The names by which the others find it in their network."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +247,7 @@ class Lab:
     settings: Settings
     services: Mapping[str, Service]
     apps: Mapping[str, App]
-    """By app name: those of the catalogue and of the lab that are used. `image:` services: by `=SERVICE`."""
+    """By app name: those of the catalogue and of the lab that are used. Of `image:` and `compose:`: by `=SERVICE`."""
     app_files: Mapping[str, Mapping[str, str]]
     """By app name: the text of the files beside app.yaml."""
     documents: Mapping[str, Document] = field(repr=False)
@@ -238,6 +257,9 @@ class Lab:
     broken: frozenset[str] = frozenset()
     """What is described, but wrongly, so that references to it are no mistake of their own: names, `SERVICE.FIELD`,
     `apps/NAME`, a whole section (`hosts:`) and, where a file of services could not be read, `services:`."""
+
+    members: Mapping[str, Member] = field(default_factory=dict)
+    """By service: those that come from a Compose file."""
 
     def app_of(self, service: str) -> App | None:
         """What runs as `service`; None when its app is not known."""
@@ -249,6 +271,9 @@ class Lab:
 
     def service_place(self, service: str, *path: str | int, of_key: bool = False) -> Place:
         """The place of a value of a service; the service's own key when nothing more is named."""
+        member = self.members.get(service)
+        if member and member.project != service:
+            return self.documents[member.file].place("services", member.key, *path, of_key=of_key or not path)
         file = self.service_files.get(service)
         if file is None:
             return Place("lab.yaml", 1, 1)

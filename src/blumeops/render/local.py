@@ -99,7 +99,7 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
         provided=BUILT_IN.get(app.app, ""),
         unavailable="" if app.app in BUILT_IN else unavailable,
         command=tuple(say(text) for text in wiring.command),
-        container=_container(service, say) if _may_be_contained(app) else None,
+        container=_container(checked, service, say) if _may_be_contained(app) else None,
         init=unit.Init(command=tuple(say(t) for t in wiring.init_command), creates=say(wiring.init_creates))
         if wiring.init_command
         else None,
@@ -150,16 +150,19 @@ def _source(source: AppSource, service: ServiceFacts) -> unit.Source:
     )
 
 
-def _container(service: ServiceFacts, say: _Speaker) -> unit.Container:
+def _container(checked: CheckedLab, service: ServiceFacts, say: _Speaker) -> unit.Container:
     """The same paths as in a pod."""
-    app, described = service.app, service.service
+    app, described, member = service.app, service.service, checked.lab.members.get(service.name)
+    paths = member.mounts if member else {}
     return unit.Container(
         ports={name: port.port for name, port in {**app.ports, **described.ports}.items()},
         state=(described.state or app.state).folders,
         files={name: file.path for name, file in app.files.items()},
-        shares={share: f"/mnt/{name}" for name, share in described.mounts.items()},
+        shares={share: paths.get(name, f"/mnt/{name}") for name, share in described.mounts.items()},
         arguments=tuple(say(text) for text in service.wiring.arguments),
         devices=service.devices,
+        network=member.project if member else "",
+        aliases=member.aliases if member else (),
     )
 
 

@@ -112,6 +112,10 @@ class Container(Strict):
     arguments: tuple[Text, ...] = ()
     """What the image's own program is given, where the unit has no `command`; empty: what the image says."""
     devices: tuple[str, ...] = ()
+    network: str = ""
+    """A network that it shares with others of that name; empty: its own, with a way to this machine's loopback."""
+    aliases: tuple[str, ...] = ()
+    """The names by which those others find it."""
 
 
 class Init(Strict):

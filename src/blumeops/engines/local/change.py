@@ -153,7 +153,10 @@ class Change:
             give(self.site.folders.data(self.unit.unit, name), to.owned.account, self.site.folders.account)
 
     def _start(self, at: Instance) -> None:
-        self._give(self.site.resolver_of(at), *at.unit.state)
+        resolver = self.site.resolver_of(at)
+        if resolver.contained:
+            resolver.contained.connect()
+        self._give(resolver, *at.unit.state)
         self.site.manager.start(at.process)
 
     def _resolve(self, at: Instance, program: Program) -> Resolved | None:
@@ -283,6 +286,8 @@ class Change:
         numbers = self._ports(old, beside, "" if program.image else site.folders.runs_as)
         new = Instance(slot=slot, unit=unit, ports=numbers, program=program.version, image=program.image)
         resolver = site.resolver_of(new)
+        if resolver.contained:
+            resolver.contained.connect()
         resolved = resolver.whole(program)
         stamps = instance.stamps(resolved.files, instance.stamp_key(site.folders.state))
         new = new.model_copy(update={"written": stamps})

@@ -15,14 +15,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from blumeops.base.errors import EngineError, Unavailable
+from blumeops.base.errors import BlumeError, EngineError, Unavailable
 from blumeops.engines.local import leftovers
 from blumeops.engines.local.folders import FIRST_USER, USERS, Account, Folders
 from blumeops.engines.local.programs import runtime
 from blumeops.engines.local.programs.image import Image
+from blumeops.engines.local.programs.runtime import Runtime
 from blumeops.engines.local.record import process_name
 from blumeops.render.local_unit import Container, FolderPart, HostPart, LocalUnit
 
@@ -90,12 +92,36 @@ class Contained:
         """Whether root's Podman gives it users of its own: not with a device, which is its group's here."""
         return self.image.dialect == "podman" and self.folders.account.user is not None and not self.form.devices
 
+    # the network that it shares
+
+    @property
+    def network(self) -> str:
+        """Its name at the runtime; empty where it shares none."""
+        return f"{prefix(self.folders.state)}-{self.form.network}" if self.form.network else ""
+
+    def connect(self) -> None:
+        """The network shall be there. Raises EngineError `BLU733`."""
+        tool = Runtime(self.image.dialect, self.image.tool)
+        if not self.network or tool.ask("network", "inspect", self.network).code == 0:
+            return
+        made = tool.ask("network", "create", self.network)
+        if made.code and tool.ask("network", "inspect", self.network).code:  # else another of its services made it
+            raise EngineError("BLU733", self.unit.unit, f"its network cannot be made: {made.words}")
+
+    def disconnect(self) -> None:
+        """Take the network away, unless another still uses it."""
+        if self.network:
+            with suppress(BlumeError):
+                Runtime(self.image.dialect, self.image.tool).ask("network", "rm", self.network)
+
     # texts
 
     def host(self, part: HostPart) -> str:
         """An address's host. Raises Unavailable `BLU701` where there is no way to this machine."""
         if part.unit in ("", self.unit.unit):
             return "0.0.0.0" if part.host == "listen" else "127.0.0.1"  # noqa: S104 - of its own network
+        if self.network:
+            raise EngineError("BLU731", self.unit.unit, f"has no way from its network to {part.unit}")
         if runtime.macos():
             return f"host.{'containers' if self.image.dialect == 'podman' else 'docker'}.internal"
         if self.image.dialect == "podman":
@@ -172,6 +198,8 @@ class Contained:
         if any(clients_own(name) for name in env):
             words.append(f"--env-file={self._instance / 'secrets' / ENV_FILE}")
         words += [f"--device={device}" for device in self.form.devices]
+        if self.network:
+            words += [f"--network={self.network}", *(f"--network-alias={alias}" for alias in self.form.aliases)]
         words += self._mounts()
         if own:
             return (*words, self.image.id, *command)
@@ -191,7 +219,7 @@ class Contained:
             return []
         words = ["--http-proxy=false", "--security-opt=label=disable"]
         if not runtime.macos():
-            words += [f"--network={runtime.network()}"]
+            words += [] if self.network else [f"--network={runtime.network()}"]
             words += [f"--ulimit={name}={number}:{number}" for name, number in runtime.limits().items()]
         return words
 

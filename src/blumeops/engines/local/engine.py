@@ -98,6 +98,8 @@ class LocalEngine:
             with suppress(BlumeError):
                 self.stop(unit)
         self.manager.shutdown()
+        for record in self._site.records.all().values():
+            self._disconnect(record)
         self.folders.clear_short()
 
     def remove(self, unit: str) -> None:
@@ -106,11 +108,20 @@ class LocalEngine:
             self._end(unit)
             self._site.records.forget(unit)
 
+    def _disconnect(self, record: Record | None) -> None:
+        """Take a container's network away, once nobody uses it any more."""
+        for at in (record.serving, record.pending) if record else ():
+            inside = self._site.resolver_of(at).contained if at else None
+            if inside:
+                inside.disconnect()
+
     def _end(self, unit: str) -> None:
+        record = self._site.records.all().get(unit)
         leftovers.end_marked(helpers.mark(self.folders, unit))
         for slot in SLOTS:
             self.manager.remove(process_name(unit, slot))
             instance.remove(self.folders.instance(unit, slot))
+        self._disconnect(record)
         addresses.forget(self.folders, unit)
 
     def _note(self, unit: LocalUnit) -> Outcome:

@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 
 MARK = "BLUMEOPS_INSTANCE"
+SHARED = ("aardvark-dns",)
+"""Of a container runtime, for all of its networks: started by the first container, and ended by itself."""
 
 
 def marked(mark: Path) -> list[psutil.Process]:
@@ -24,7 +26,8 @@ def marked(mark: Path) -> list[psutil.Process]:
     for process in psutil.process_iter():
         try:
             value = process.environ().get(MARK, "")
-            if process.pid != os.getpid() and (value == str(mark) or value.startswith(f"{mark}/")):
+            ours = value == str(mark) or value.startswith(f"{mark}/")
+            if ours and process.pid != os.getpid() and process.name() not in SHARED:
                 found.update({each.pid: each for each in (process, *process.children(recursive=True))})
         except (psutil.Error, OSError):
             continue
