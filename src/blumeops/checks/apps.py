@@ -50,11 +50,9 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
 def _unused(lab: Lab) -> Iterator[Finding]:
     """What a person may write and nothing is made of yet is told, not passed over in silence."""
     for name, service in lab.services.items():
-        for way in ("chart", "manifests", "compose", "role"):
-            project = name not in lab.members or lab.members[name].project == name
-            if getattr(service, way) is not None and project:
-                where = "rendered for Ansible or Kubernetes" if way == "compose" else "rendered or run"
-                message = f"nothing is {where} from `{way}:` yet"
+        for way in ("chart", "manifests", "role"):
+            if getattr(service, way) is not None:
+                message = f"nothing is rendered or run from `{way}:` yet"
                 place = lab.service_place(name, way, of_key=True)
                 yield Finding(
                     "BLU125", place, name, message, "use `app:` or `image:` where it must run", severity="warning"

@@ -251,7 +251,8 @@ class _Reader:
             return
         words = tuple(self.filled(draft, word, "healthcheck", "test", place) for place, word in enumerate(test[1:], 1))
         command = (*_SHELL, " ".join(words)) if test[0] == "CMD-SHELL" else words
-        start = self.duration(draft, check.get("start_period", "1s"), "healthcheck", "start_period")
+        given = check.get("start_period")
+        start = self.duration(draft, "1s" if given in (None, "0s", 0) else given, "healthcheck", "start_period")
         draft.app["health"] = Health.model_validate(
             {"command": command, "within": start if seconds(start) > LEAST_START else f"{LEAST_START}s"}
         )

@@ -12,8 +12,24 @@ import psutil
 
 from blumeops.engines.local.engine import LocalEngine
 from blumeops.engines.local.folders import FIRST_USER
-from tests.engines.containers.conftest import podman, web
+from blumeops.render import local
+from blumeops.render.local_unit import (
+    Container,
+    FolderPart,
+    Grant,
+    Health,
+    HostPart,
+    Init,
+    PortPart,
+    SecretPart,
+    Source,
+)
+from tests.engines.containers.conftest import NAME, podman, web
+from tests.engines.local import units
 from tests.engines.local.conftest import CANARY, apply, get, until
+from tests.written import passed
+
+STATE = FolderPart(folder="state", name="data")
 
 
 def port(engine: LocalEngine, unit: str = "web") -> int:
@@ -165,3 +181,76 @@ def test_memory_has_a_limit(engine: LocalEngine, state: Path) -> None:
     os.chown(state / "data/web/data/eat", FIRST_USER + 1234, FIRST_USER + 4321)
     until(lambda: engine.observe()["web"].pid not in (0, before) and engine.observe()["web"].health == "healthy")
     assert (state / "data/web/data/eaten").exists()
+
+
+def test_an_image_that_is_nowhere_is_unavailable(engine: LocalEngine) -> None:
+    """At once, with the reason; nothing is left of it."""
+    unit = web(sources=(Source(kind="container", name="registry.invalid/nothing"),))
+    outcome = engine.apply(unit, lambda line: None)
+    assert outcome.action == "unavailable"
+    assert "cannot be pulled" in outcome.reason
+    assert engine.observe()["web"].state == "unavailable"
+
+
+def test_a_container_reaches_what_listens_on_this_machine(engine: LocalEngine) -> None:
+    """PostgreSQL, a process here, makes the role; the container gets its address and its password."""
+    apply(engine, units.postgresql(), "started")
+    sql = PortPart(port="postgres", unit="postgresql")
+    psql = (("psql",), ("-h",), ("127.0.0.1",), ("-U",), ("postgres",), ("-X",), ("-p",), (sql,))
+    wish = Grant(
+        provider="postgresql", command=psql, stdin="CREATE ROLE web LOGIN;",
+        env={"PGPASSWORD": (SecretPart(secret=units.PASSWORD),)},
+    )  # fmt: skip
+    env = {"DB": (HostPart(host="reach", unit="postgresql"), " ", sql)}
+    apply(engine, web(env=env, grants=(wish,), needs=("postgresql",)), "started")
+    # The request for TLS, which PostgreSQL answers with one letter.
+    asked = inside(engine, r"printf '\000\000\000\010\004\322\026\057' | nc -w 2 $DB | head -c 1")
+    assert asked in ("N", "S")
+
+
+def test_it_prepares_and_is_asked_by_its_own_commands(engine: LocalEngine, state: Path) -> None:
+    """The initialisation runs once, in a container with the same folders; the health command in the one that runs."""
+    unit = web(
+        init=Init(command=(("sh",), ("-c",), ("echo once >> /data/init",)), creates=(STATE, "/init")),
+        health=Health(kind="command", command=(("ls",), (STATE, "/init")), within=10),
+    )
+    apply(engine, unit, "started")
+    apply(engine, unit.model_copy(update={"version": "2"}), "restarted")
+    assert (state / "data/web/data/init").read_text() == "once\n"
+    assert engine.observe()["web"].health == "healthy"
+    (state / "data/web/data/init").unlink()
+    assert "No such file" in engine.observe()["web"].reason
+
+
+def test_files_are_mounted_and_followed(engine: LocalEngine) -> None:
+    """Configuration and secret files are there, read-only and its user's; a change of one starts it anew."""
+    form = Container(ports={"http": 8080}, state={"data": "/data"}, files={"web.conf": "/etc/web.conf"})
+    unit = web(container=form, files={"web.conf": ("one",)}, secret_files={"key": "op://blumeops/web/key"})
+    apply(engine, unit, "started")
+    assert inside(engine, "cat /etc/web.conf; echo; cat /run/secrets/web/key") == f"one\n{CANARY}-key"
+    assert "Read-only" in inside(engine, "echo x > /etc/web.conf")
+    apply(engine, unit.model_copy(update={"files": {"web.conf": ("two",)}}), "restarted")
+    assert inside(engine, "cat /etc/web.conf") == "two"
+
+
+def test_a_compose_file_s_services_find_each_other(engine: LocalEngine, tmp_path: Path) -> None:
+    """Two services of a file: each needs what it says, finds the other by its name, and no network is left."""
+    compose = f"""\
+services:
+  front: {{image: "{NAME}:1", ports: ["80:8080"], depends_on: [back], volumes: ["kept:/data"]}}
+  back: {{image: "{NAME}:2", environment: {{KEY: "${{KEY}}"}}, healthcheck: {{test: [CMD, ls, /tmp/www/index.html]}}}}
+"""
+    lab = "pages: {host: box, compose: compose/pages.yaml, secrets: {key: op://lab/pages/key}}\n"
+    checked = passed(tmp_path, {"services/a.yaml": lab, "compose/pages.yaml": compose})
+    made = local.units(local.render(checked))
+    assert list(made) == ["pages-back", "pages"]
+    outcome = engine.apply(made["pages"], lambda line: None)
+    assert (outcome.action, outcome.reason) == ("waiting", "waits for pages-back")
+    apply(engine, made["pages-back"], "started")
+    apply(engine, made["pages"], "started")
+    get(port(engine, "pages"))
+    asked = quote(r"printf 'GET / HTTP/1.0\r\n\r\n' | nc back 8080")
+    assert get(port(engine, "pages"), f"/cgi-bin/run?{asked}")[1].endswith("two\n")
+    for unit in ("pages", "pages-back"):
+        engine.remove(unit)
+    assert "pages" not in podman("network", "ls", "--format", "{{.Name}}")

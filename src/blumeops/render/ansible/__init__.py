@@ -60,7 +60,7 @@ def render(checked: CheckedLab) -> FileTree:
         roles = [
             Role(checked, service, _time(lab))
             for service in facts.services.values()
-            if service.service.host == host and service.app.command
+            if service.service.host == host and service.app.command and not service.service.compose
         ]
         made = [role.name for role in roles]
         left = {
