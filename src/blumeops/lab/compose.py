@@ -347,12 +347,18 @@ class _Reader:
                 condition = how.get("condition", "service_started") if isinstance(how, dict) else "service_started"
                 if condition not in ("service_started", "service_healthy"):
                     self.wrong(draft, f"{shown(str(condition))} is not understood", "depends_on", alias)
+        elif not isinstance(given, list):
+            self.wrong(draft, "must be a list or a mapping", "depends_on")
+            return []
         return [str(alias) for alias in given]
 
     # values
 
     def filled(self, draft: _Draft, value: Any, *path: str | int) -> str:
         """A text with its variables: the service's secrets, as lookups, and its `env:`; a finding for others."""
+        if isinstance(value, dict | list):
+            self.wrong(draft, "must be a text", *path)
+            return ""
         text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
 
         def fill(match: re.Match[str]) -> str:
