@@ -7,14 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blumeops.base.findings import Finding, errors, in_order
-from blumeops.checks import apps, backups, gitops, names, order, placement, references, secrets, versions
+from blumeops.checks import (
+    access,
+    apps,
+    backups,
+    gitops,
+    names,
+    order,
+    placement,
+    references,
+    secrets,
+    versions,
+)
 from blumeops.facts.derive import Facts, derive
 from blumeops.lab.load import Loaded, load
 from blumeops.lab.model import Lab
 
 CHECKS: tuple[Callable[[Lab, Facts], Iterable[Finding]], ...] = (
     references.check, names.check, placement.check, apps.check, versions.check, secrets.check, order.check,
-    backups.check, gitops.check,
+    backups.check, gitops.check, access.check,
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from blumeops.lab.yaml import shown
 ROLES = ("members", "admins", "cluster")
 SECTIONS = {
     "host": ("hosts",), "cluster": ("clusters",), "service": ("services",), "person": ("people",), "share": ("hosts",),
-    "caller": ("people", "hosts", "services"),
+    "caller": ("people", "groups", "hosts", "services"),
 }  # fmt: skip
 """Where each kind of thing is described: if a part of that could not be read, what is missing may be in it."""
 
@@ -21,7 +21,7 @@ SECTIONS = {
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
     """Hosts, clusters, apps, providers, callers and shares that are named exist."""
     settings = lab.settings
-    callers = {*settings.people, *settings.hosts, *lab.services, *ROLES}
+    callers = {*settings.people, *settings.groups, *settings.hosts, *lab.services, *ROLES}
     shares = {f"{host}/{share}" for host, entry in settings.hosts.items() for share in entry.shares}
     for name, service in lab.services.items():
 
@@ -50,6 +50,10 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
         if cluster.registry:
             place = lab.place("clusters", name, "registry")
             yield from _named(lab, "BLU113", place, name, "service", cluster.registry, lab.services)
+    for name, people in settings.groups.items():
+        for position, person in enumerate(people):
+            place = lab.place("groups", name, position)
+            yield from _named(lab, "BLU116", place, name, "person", person, settings.people)
     for name, host in settings.hosts.items():
         if host.owner:
             place = lab.place("hosts", name, "owner")

@@ -100,5 +100,6 @@ def _here(passed: CheckedLab) -> FileTree:
 def _home(passed: CheckedLab) -> FileTree:
     from blumeops.render.ansible import render as for_hosts
     from blumeops.render.kubernetes import render as for_clusters
+    from blumeops.render.tailscale import render as for_tailnet
 
-    return FileTree({**for_hosts(passed).files, **for_clusters(passed).files})
+    return FileTree({**for_hosts(passed).files, **for_clusters(passed).files, **for_tailnet(passed).files})

@@ -58,6 +58,12 @@ def parser() -> argparse.ArgumentParser:
     plan.add_argument("revision", nargs="?", metavar="REV", help="a revision of the forge (default: the lab's folder)")
     plan.add_argument("--exit-code", action="store_true", help="exit with 3 when there are changes")
     plan.add_argument("--no-diff", action="store_true", help="the words alone")
+    reach = command("reach", "may SRC reach DST, by which name, and by which line")
+    reach.add_argument("src", nargs="?", metavar="SRC", help="a person, host, cluster or service, internet or lan")
+    reach.add_argument("dst", nargs="?", metavar="DST[:PORT]", help="the same; KIND:NAME where a name stands for two")
+    reach.add_argument("--site", choices=["here", "home"], default="home", help="default: home")
+    reach.add_argument("--matrix", action="store_true", help="everybody and everything, as a table")
+    reach.add_argument("--csv", action="store_true", help="print the matrix as CSV")
     render = command("render", "the real engines' files, for the real devices")
     render.add_argument("--site", choices=["here", "home"], default="home", help="default: home")
     render.add_argument("--out", type=Path, metavar="DIR", required=True, help="the folder to write into")
@@ -162,7 +168,7 @@ _MODULES = {
     "check": "describe", "plan": "describe", "render": "describe", "up": "run", "down": "run", "sync": "run",
     "rollback": "run",
     "controller": "run", "credential": "credential", "status": "watch", "logs": "logs", "history": "watch",
-    "op": "secrets", "policy": "policy",
+    "op": "secrets", "policy": "policy", "reach": "reach",
 }  # fmt: skip
 
 

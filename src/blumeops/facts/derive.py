@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from graphlib import CycleError
 
 from blumeops.base.findings import Place
+from blumeops.facts.callers import names_people
 from blumeops.facts.graph import Edge, edges, in_order
 from blumeops.facts.wiring import DatabaseUse, Wiring, database_use, secret_reference, wire
 from blumeops.lab.app import App
@@ -117,7 +118,7 @@ def _service(lab: Lab, name: str, app: App, needs: tuple[str, ...]) -> ServiceFa
     label = service.name or name
     served = "http" in app.ports
     machine = f"https://{label}.{network.domain}" if served and network.domain else ""
-    people = f"https://{label}.{network.tailnet}" if served and network.tailnet and service.allow else machine
+    people = f"https://{label}.{network.tailnet}" if served and network.tailnet and names_people(lab, service) else machine
     cluster = lab.settings.clusters.get(service.cluster or "")
     return ServiceFacts(
         name=name,

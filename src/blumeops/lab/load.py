@@ -1,6 +1,6 @@
 """A folder becomes a Lab and every finding about its text and types.
 
-Enters: the lab's folder (lab.yaml, services/*.yaml, apps/<name>/) and the catalogue. Leaves: a Lab of all that
+Enters: the lab's folder (lab.yaml, services/*.yaml, apps/<name>/, policy.hujson) and the catalogue. Leaves: a Lab of all that
 could be read, always, so that the checks can say the rest at once; findings say what could not.
 """
 
@@ -28,6 +28,7 @@ MOST_TOLD = 1000
 MOST_LAB_BYTES = 4 * 1024 * 1024
 """All files of a lab together: whoever pushes more would hold up the gate, in time and memory, for everybody."""
 COMPOSE_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*\.ya?ml")
+POLICY = "policy.hujson"
 CATALOGUE = Path(__file__).parent.parent / "catalogue"
 
 
@@ -88,7 +89,9 @@ class _Reader:
             app = self.image_app(name, service, files[name]) if service.image else self.app(key, app_files)
             if app is not None:
                 apps[key] = app
-        lab = Lab(settings, services, apps, app_files, self.documents, files, frozenset(self.broken), members)
+        policy = self.policy()
+        broken = frozenset(self.broken)
+        lab = Lab(settings, services, apps, app_files, self.documents, files, policy, broken, members)
         return Loaded(lab, tuple(self.findings))
 
     def settings(self) -> Settings:
@@ -158,6 +161,16 @@ class _Reader:
                 if service is not None:
                     services[name] = service
         return services, files
+
+    def policy(self) -> bytes | None:
+        """The policy that the lab brings itself; what it says is for the checks."""
+        if not os.path.lexists(self.folder / POLICY):
+            return None
+        found = self.bytes(self.folder / POLICY, POLICY)
+        if isinstance(found, Finding):
+            self.findings.append(found)
+            return None
+        return found
 
     def service(self, name: str, entry: object, document: yaml.Document) -> Service | None:
         """One service without the fields that are wrong, so that the checks can say what else is; or None."""

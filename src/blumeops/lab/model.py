@@ -147,6 +147,8 @@ class Settings(Strict):
     gitops: Gitops = Gitops()
     network: Network = Network()
     people: dict[Name, Person] = {}
+    groups: dict[Name, tuple[Name, ...]] = {}
+    """Names for some of the people together, to stand in `allow:`."""
     hosts: dict[Name, Host] = {}
     clusters: dict[Name, Cluster] = {}
     secrets: SecretsSetting = SecretsSetting()
@@ -174,7 +176,7 @@ class Service(Strict):
     """The name in its addresses, where it is not the service's own."""
     version: Version | None = None
     allow: tuple[Name, ...] = ()
-    """People, roles (`members`, `admins`), hosts, services and `cluster`."""
+    """People, roles (`members`, `admins`), groups, hosts, services and `cluster`."""
     database: Name | None = None
     """The service that holds its database."""
     secrets: dict[Key, str] = {}
@@ -254,6 +256,8 @@ class Lab:
     """By file, relative to the lab's folder."""
     service_files: Mapping[str, str] = field(repr=False)
     """By service: the file that describes it."""
+    policy: bytes | None = None
+    """The lab's own policy.hujson, as it is written."""
     broken: frozenset[str] = frozenset()
     """What is described, but wrongly, so that references to it are no mistake of their own: names, `SERVICE.FIELD`,
     `apps/NAME`, a whole section (`hosts:`) and, where a file of services could not be read, `services:`."""
