@@ -58,4 +58,5 @@ def codes_in(*rooms: str) -> set[str]:
 def test_every_code_has_a_case() -> None:
     """A check without a lab that fails it is a check that nobody has seen."""
     tried = {match[0] for case in CASES if (match := re.match(r"BLU\d{3}", case))}
-    assert codes_in("lab", "checks") == tried
+    # What is wrong with any policy is tried in test_policy.py.
+    assert codes_in("lab", "checks", "facts/access") - codes_in("facts/policy") == tried

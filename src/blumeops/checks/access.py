@@ -161,7 +161,8 @@ def _proxy(access: Access) -> Iterator[Finding]:
             closed = [
                 service.name
                 for service in routed
-                if not set(people) <= {p for e in service.service.allow for w in callers(lab, e) for p in people_of(lab, w)}
+                if not set(people)
+                <= {p for e in service.service.allow for w in callers(lab, e) for p in people_of(lab, w)}
             ]
             if people and closed:
                 some = ", ".join(closed[:_FEW]) + (f" and {len(closed) - _FEW} more" if len(closed) > _FEW else "")

@@ -118,7 +118,9 @@ def _service(lab: Lab, name: str, app: App, needs: tuple[str, ...]) -> ServiceFa
     label = service.name or name
     served = "http" in app.ports
     machine = f"https://{label}.{network.domain}" if served and network.domain else ""
-    people = f"https://{label}.{network.tailnet}" if served and network.tailnet and names_people(lab, service) else machine
+    people = (
+        f"https://{label}.{network.tailnet}" if served and network.tailnet and names_people(lab, service) else machine
+    )
     cluster = lab.settings.clusters.get(service.cluster or "")
     return ServiceFacts(
         name=name,

@@ -155,9 +155,7 @@ def _tests(access: Access) -> Iterator[Entry]:
         yield from _test(access, end, source, [each for each in ends if each[0] != end], place)
 
 
-def _test(
-    access: Access, end: str, source: str, ends: Iterable[tuple[str, int]], place: Place
-) -> Iterator[Entry]:
+def _test(access: Access, end: str, source: str, ends: Iterable[tuple[str, int]], place: Place) -> Iterator[Entry]:
     accept, deny = [], []
     for to, port in ends:
         if access.derived(end, to, port):

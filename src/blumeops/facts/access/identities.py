@@ -23,6 +23,8 @@ OPERATOR = "tag:k8s-operator"
 OURS = frozenset({"k8s-operator", "k8s"})
 """Tags that the operator has for itself: no host and no service may be called so."""
 HTTPS = 443
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """A way into a service from the tailnet: `ports` of `selector`, by `name`.
@@ -167,8 +169,11 @@ class Identities:
             return True
         name, cluster = service.name, service.service.cluster
         if "http" in ports_of(service):
-            return bool(cluster) and name in self.routed and self.proxy is not None and (
-                self.proxy.service.cluster != cluster
+            return (
+                bool(cluster)
+                and name in self.routed
+                and self.proxy is not None
+                and (self.proxy.service.cluster != cluster)
             )
         return (bool(cluster) and name in self._lent) or self.afar(name)
 

@@ -138,7 +138,8 @@ class Merged:
             return False
         said, ours = value.plain(), known.value
         if not isinstance(said, list) or sorted(map(str, said)) != sorted(ours):
-            message = f"is {shown(str(said))} here, and {ours} by {known.place} ({section})"
+            here = ", ".join(map(str, said)) if isinstance(said, list) else str(said)
+            message = f"is {shown(here)} here, and {', '.join(ours)} by {known.place} ({section})"
             self.wrong.append(Finding("BLU216", place, shown(key), message, "keep one of the two"))
         return True
 
@@ -158,7 +159,9 @@ class Merged:
                 elif before and not after:
                     place = Place(FILE, 1, 1)
                     message = f"keeps {name} from {what} on {end[1]}, which {before[0].place} allows"
-                    yield Finding("BLU217", place, FILE, message, "is there a `defaultSrcPosture`? Change one of the two")
+                    yield Finding(
+                        "BLU217", place, FILE, message, "is there a `defaultSrcPosture`? Change one of the two"
+                    )
 
     def _named(self, end: tuple[str, int]) -> str:
         kind, _, name = end[0].partition(":")

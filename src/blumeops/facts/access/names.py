@@ -41,5 +41,3 @@ def place_words(access: Access, service: str) -> str:
         egress = access.lab.settings.clusters[described.cluster].egress
         return f"no pod of {described.cluster} can resolve (egress: {egress})"
     return f"no container of {described.host} can resolve"
-
-

@@ -73,7 +73,9 @@ class Uses:
             yield text, lab.service_place(name, "env", key)
         for key, value in described.options.items():
             yield from _strings(value, lab.service_place(name, "options", key))
-        yield from _strings(described.kubernetes, lab.service_place(name, "kubernetes") if described.kubernetes else own)
+        yield from _strings(
+            described.kubernetes, lab.service_place(name, "kubernetes") if described.kubernetes else own
+        )
         yield from _strings(described.ansible, lab.service_place(name, "ansible") if described.ansible else own)
         wiring = service.wiring
         texts = [t for key, t in wiring.env.items() if key not in described.env]

@@ -17,6 +17,7 @@ from blumeops.facts.access.identities import ports_of
 from blumeops.facts.access.names import BESIDE, MAGIC, ROUTED, WORDS, Viewpoint, viewpoint
 from blumeops.facts.callers import names_people
 from blumeops.facts.derive import ServiceFacts
+from blumeops.facts.graph import parts
 from blumeops.lab.app import Port
 
 API = {"minikube": 8443, "k3s": 6443, "kubernetes": 6443}
@@ -136,7 +137,11 @@ def reach(access: Access, src: str, dst: str, port: int | None = None) -> Verdic
     for way in ways:
         if not way.missing:
             return Verdict(src, dst, way.port or None, True, way.name, (*about, *way.links))
-    missing = dict.fromkeys(reason for way in ways for reason in way.missing)
+    # What the lab says of the service itself comes first: it is what a person would change.
+    own = {access.lab.service_place(name).file} if kind == "service" else set()
+    missing = dict.fromkeys(
+        sorted((reason for way in ways for reason in way.missing), key=lambda reason: reason.place.file not in own)
+    )
     if not ways:
         missing = dict.fromkeys([_no_way(access, kind, name, port)])
     return Verdict(src, dst, port or (ways[0].port if ways else None), False, "", (*about, *missing))
@@ -238,7 +243,9 @@ def _by_proxy(access: Access, who: Source, service: ServiceFacts) -> Iterator[Wa
         links.append(Reason(lab.service_place(proxy.name), f"{who.name} and {proxy.name} are on {proxy.host}"))
     else:
         let = access.lets(who.end, f"host:{proxy.host}", ids.proxy_port) if ids.tailnet else ()
-        links += [Reason(let[0].place, f"{let[0].text}: a grant to its address opens every name behind it")] if let else []
+        links += (
+            [Reason(let[0].place, f"{let[0].text}: a grant to its address opens every name behind it")] if let else []
+        )
         if not let and ids.tailnet:
             place = lab.place("network", "domain")
             missing.append(Reason(place, f"{proxy.name} is for machines and admins: {who.name} is neither"))
@@ -280,10 +287,18 @@ def _beside(access: Access, who: Source, service: ServiceFacts) -> Iterator[Way]
                 access.lab.service_place(service.name, "cluster"),
                 f"both are in {cluster}, where no policy stands between pods",
             )
-            yield Way(f"{service.name}.{service.name}.svc:{port.port}", port.port, (link,))
+            yield Way(f"{object_of(access, service)}.{service.name}.svc:{port.port}", port.port, (link,))
         else:
             place = access.lab.service_place(service.name, "host")
             yield Way(f"127.0.0.1:{port.port}", port.port, (Reason(place, f"both are on {service.host}"),))
+
+
+def object_of(access: Access, service: ServiceFacts) -> str:
+    """The Kubernetes Service of a service; CloudNativePG calls the one that writes go to `NAME-rw`."""
+    provide = service.app.provides.get("database")
+    operated = (service.service.cluster, "cloudnative-pg") in parts(access.lab)
+    postgres = provide is not None and provide.scheme in ("postgres", "postgresql")
+    return f"{service.name}-rw" if operated and postgres else service.name
 
 
 def _by_address(access: Access, who: Source, service: ServiceFacts) -> Iterator[Way]:
@@ -297,7 +312,7 @@ def _by_address(access: Access, who: Source, service: ServiceFacts) -> Iterator[
     for port in ports_of(service).values():
         place = lab.place("hosts", service.host, *(("address",) if address else ()))
         if port.entry:
-            continue  # the proxy: without one of its names it answers nothing
+            continue  # of the proxy: without one of its names it answers nothing
         if address and who.view in BESIDE:
             text = f"{service.name} listens on all addresses of {service.host}: past the tailnet's policy"
             yield Way(f"{address}:{port.port}", port.port, (Reason(place, text),))
@@ -310,8 +325,6 @@ def _by_address(access: Access, who: Source, service: ServiceFacts) -> Iterator[
 def listens_wide(access: Access, name: str) -> bool:
     """Whether a native service listens on all addresses: somebody who uses it is on another machine."""
     host = access.lab.services[name].host
-    if any(port.entry for port in ports_of(access.facts.services[name]).values()):
-        return True
     users = {edge.user for edge in access.facts.edges if edge.used == name}
     if name in access.ids.routed and access.ids.proxy is not None:
         users.add(access.ids.proxy.name)
@@ -336,7 +349,9 @@ def to_host(access: Access, who: Source, name: str, port: int | None) -> Iterato
     place = lab.place("hosts", name)
     for number in (port,) if port else known_ports(access, name):
         if who.host == name:
-            yield Way("127.0.0.1", number, (Reason(place, f"{who.name} is on {name} itself"),))
+            address = lab.settings.hosts[name].address or ""
+            at = "127.0.0.1" if who.view in ("host", "device") else address
+            yield Way(at, number, (Reason(place, f"{who.name} is on {name} itself"),))
             continue
         if not tailnet:
             address = lab.settings.hosts[name].address or name
