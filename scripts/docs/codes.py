@@ -61,8 +61,8 @@ MEANINGS = {
     "BLU202": "Two services of one host listen on the same port.",
     "BLU203": "The proxy and the forge of site `here` want the same port.",
     "BLU204": "A service is named like an account or a folder that every host has already.",
-    "BLU206": "A service is given a name that does not resolve where it runs, or that the proxy does not route. The hint "
-    "names the one that works.",
+    "BLU206": "A service is given a name that does not resolve where it runs, or that the proxy does not route. "
+    "The hint names the one that works.",
     "BLU207": "A use that the lab declares has no way: a database elsewhere, a share, a machine in `allow:`.",
     "BLU208": "The proxy's `allow:` lets people reach every name behind it, some of which do not allow them.",
     "BLU209": "A service is given a name of the lab's domain or tailnet that nothing has (a warning).",

@@ -16,7 +16,7 @@ from blumeops.cli.place import lab_folder
 from blumeops.facts.access import verdict
 from blumeops.facts.access.access import Access
 from blumeops.facts.access.chart import Chart, chart
-from blumeops.facts.access.here import HERE, at_here
+from blumeops.facts.access.here import at_here
 from blumeops.lab.load import load
 
 
@@ -44,8 +44,6 @@ def reach(arguments: argparse.Namespace) -> int:
         output.say_json(found.as_json())
     else:
         _say(found)
-    if arguments.site == "here" and not arguments.json:
-        output.progress(HERE)
     return 0 if found.reachable else 1
 
 

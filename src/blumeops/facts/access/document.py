@@ -169,7 +169,7 @@ def _test(access: Access, end: str, source: str, ends: Iterable[tuple[str, int]]
 
 
 def destinations(access: Access) -> list[tuple[str, int]]:
-    """Every TCP port that the lab knows of on the tailnet: services, the proxy, SSH, shares. Owned devices have none."""
+    """Every TCP port that the lab knows of: services, the proxy, SSH, shares. None of owned devices."""
     ids, hosts = access.ids, access.lab.settings.hosts
     found: dict[tuple[str, int], None] = {}
     for name, door in ids.doors.items():

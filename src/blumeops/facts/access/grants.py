@@ -6,7 +6,7 @@ it to what it routes; from databases and shares, those of their users. Nothing e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -107,7 +107,7 @@ def _proxy(ids: Identities) -> Iterator[Grant]:
         yield Grant("proxy", (ids.of_place(proxy.name),), tuple(upstreams), (HTTPS,), why, place, proxy.name)
 
 
-def _written(ids: Identities) -> object:
+def _written(ids: Identities) -> Mapping[str, object]:
     data = ids.lab.documents["lab.yaml"].data
     network = data.get("network") if isinstance(data, dict) else None
     return network if isinstance(network, dict) else {}

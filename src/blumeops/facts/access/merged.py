@@ -56,8 +56,13 @@ class Merged:
         if self._engine is None:
             return self.access.derived(source, destination, port, udp=udp)
         rules = self._engine.decide(source, destination, port, UDP if udp else TCP).because
-        known = {grant.place: grant.why for grant in self.access.grants}
-        return tuple(Reason(rule.place, known.get(rule.place, str(rule))) for rule in rules)
+        known = self.access.grants  # the first of the document's
+        return tuple(
+            Reason(rule.place, known[rule.number].why)
+            if rule.section == "grants" and rule.number < len(known)
+            else Reason(rule.place, str(rule))
+            for rule in rules
+        )
 
     @cached_property
     def _engine(self) -> engine.Engine | None:
@@ -100,7 +105,7 @@ class Merged:
         titles = dict(document.titles)
         proper = {name.lower(): name for name in SECTIONS}
         for key, value in text.root.data.items():
-            name = proper.get(key.lower(), key)
+            name = str(proper.get(key.lower(), key))
             if name == "autoApprovers" and isinstance(value.data, dict):
                 self._approvers(sections, value, text)
                 continue

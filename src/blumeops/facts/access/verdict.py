@@ -7,7 +7,7 @@ is the answer, with the line of each link. When none does, each way's broken lin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from blumeops.base.findings import Place
@@ -110,7 +110,7 @@ def _pods(access: Access, name: str, cluster: str) -> Source:
 def kind_of(access: Access, text: str) -> tuple[str, str]:
     """What a name on the command line stands for: kind and name. Raises LookupError."""
     settings = access.lab.settings
-    known = {
+    known: dict[str, Collection[str]] = {
         "person": settings.people, "host": settings.hosts, "service": access.facts.services,
         "cluster": settings.clusters,
     }  # fmt: skip
@@ -349,8 +349,7 @@ def to_host(access: Access, who: Source, name: str, port: int | None) -> Iterato
     place = lab.place("hosts", name)
     for number in (port,) if port else known_ports(access, name):
         if who.host == name:
-            address = lab.settings.hosts[name].address or ""
-            at = "127.0.0.1" if who.view in ("host", "device") else address
+            at = "127.0.0.1" if who.view in ("host", "device") else lab.settings.hosts[name].address or ""
             yield Way(at, number, (Reason(place, f"{who.name} is on {name} itself"),))
             continue
         if not tailnet:

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from blumeops.checks.check import CheckedLab
+from blumeops.facts.access.identities import Door, Identities
 from blumeops.facts.derive import ServiceFacts
 from blumeops.lab.app import App, AppSource, Port
-from blumeops.lab.model import Service
 from blumeops.render.kubernetes.manifest import Manifest, digest
 
 CLOUDNATIVE_PG_PORT = 5432
-PEOPLE = ("members", "admins")
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,9 @@ class Site(CheckedLab):
         return found
 
     @cached_property
-    def routed(self) -> frozenset[str]:
-        """The services that the proxy leads to."""
-        return frozenset(route.service for route in self.facts.routes)
+    def doors(self) -> Mapping[str, Door]:
+        """The services with an identity on the tailnet."""
+        return Identities(self.lab, self.facts).doors
 
     def has(self, cluster: str | None, app: str) -> bool:
         """Whether this part runs in the cluster."""
@@ -116,20 +115,17 @@ def host_address(site: Site, host: str) -> str:
     return site.lab.settings.hosts[host].address or (f"{host}.{domain}" if domain else host)
 
 
-def has_people(site: Site, service: Service) -> bool:
-    """Whether `allow:` names people or their roles."""
-    return any(caller in PEOPLE or caller in site.lab.settings.people for caller in service.allow)
-
-
 def on_tailnet(site: Site, service: ServiceFacts) -> bool:
     """Whether the service has a name of its own on the tailnet.
 
-    People use that name; and a proxy that runs elsewhere has no other way in.
+    People use that name; and what runs elsewhere, the proxy too, has no other way in.
     """
-    network = site.lab.settings.network
-    if not network.tailnet:
-        return False
-    proxy = site.lab.services.get(network.proxy)
-    routed = bool(network.domain) and service.name in site.routed
-    from_elsewhere = proxy is not None and proxy.cluster != service.service.cluster
-    return has_people(site, service.service) or (routed and from_elsewhere)
+    return service.name in site.doors
+
+
+def tailnet_tag(service: ServiceFacts) -> dict[str, str]:
+    """The annotation by which the operator gives the service's device a tag of its own: the policy tells it by that.
+
+    https://tailscale.com/docs/features/kubernetes-operator/how-to/customize
+    """
+    return {"tailscale.com/tags": f"tag:{service.name}"}

@@ -7,13 +7,13 @@ from blumeops.lab.model import Backup
 from blumeops.render.kubernetes.manifest import Manifest, merged
 from blumeops.render.kubernetes.places import (
     Site,
-    has_people,
     host_address,
     metadata,
     object_name,
     on_tailnet,
     ports_of,
     selector,
+    tailnet_tag,
 )
 from blumeops.render.kubernetes.pods import Pod, pod
 
@@ -52,10 +52,10 @@ def to_pods(site: Site, service: ServiceFacts, pods: dict[str, str]) -> Manifest
     """The Service before the pods with the labels `pods`. What is no web page gets its tailnet name here."""
     about = metadata(site, service)
     ports = ports_of(service)
-    network = site.lab.settings.network
-    wanted = has_people(site, service.service) or service.name in site.guests
-    if wanted and network.tailnet and "http" not in ports:
-        about["annotations"] = {"tailscale.com/expose": "true", "tailscale.com/hostname": service.label}
+    if on_tailnet(site, service) and "http" not in ports:
+        about["annotations"] = {
+            "tailscale.com/expose": "true", "tailscale.com/hostname": service.label, **tailnet_tag(service),
+        }  # fmt: skip
     entry = any(port.entry for port in ports.values())
     return {
         "apiVersion": "v1",
@@ -173,7 +173,7 @@ def _ingress(site: Site, service: ServiceFacts) -> Manifest:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": metadata(site, service),
+        "metadata": {**metadata(site, service), "annotations": tailnet_tag(service)},
         "spec": {
             "ingressClassName": "tailscale",
             "defaultBackend": {"service": {"name": service.name, "port": {"name": "http"}}},
