@@ -20,6 +20,8 @@ _FEW = 4
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
     """Names resolve where they are used, uses have a way, no `allow:` is widened, the lab's own policy agrees."""
     access = Access(lab, facts)
+    if not access.ids.tailnet and not access.ids.domain and lab.policy is None:
+        return  # no network is described: a lab that lives at site `here` alone
     yield from _names(access)
     yield from _databases(access)
     yield from _mounts(access)
@@ -106,7 +108,7 @@ def _mounts(access: Access) -> Iterator[Finding]:
             if offered is not None and "nfs" not in offered.by:
                 message = f"mounts {share}, which is offered by {' and '.join(offered.by)}: pods mount by nfs alone"
                 place = lab.service_place(name, "mounts", mount)
-                yield Finding("BLU207", place, name, message, "add nfs to the share's `by:`")
+                yield Finding("BLU207", place, name, message, "add nfs to the share's `by:`", "warning")
 
 
 def _callers(access: Access) -> Iterator[Finding]:
@@ -132,19 +134,17 @@ def _callers(access: Access) -> Iterator[Finding]:
 
 
 def _no_way(access: Access, name: str, position: int, who: Caller) -> Iterator[Finding]:
-    """A machine that is let in has a name for it, and a way there."""
+    """A machine that is let in has a name for it, and a way there; of all clusters, at least one."""
     lab = access.lab
     names = access.ids.placed_clusters if who.kind == "cluster" else (who.name,)
-    for each in names:
-        if who.kind == "service" and (each not in access.facts.services or not _is_placed(access, each)):
-            continue
-        if not ports_of(access.facts.services[name]):
-            continue
-        ways = list(to_service(access, source(access, f"{who.kind}:{each}"), name))
-        if any(not way.missing for way in ways):
-            continue
+    if who.kind == "service" and not (who.name in access.facts.services and _is_placed(access, who.name)):
+        return
+    if not names or not ports_of(access.facts.services[name]):
+        return
+    ways = [way for each in names for way in to_service(access, source(access, f"{who.kind}:{each}"), name)]
+    if all(way.missing for way in ways):
         why = next((reason.text for way in ways for reason in way.missing), f"nothing of {name} listens for others")
-        message = f"allows {each}, which has no way there: {why}"
+        message = f"allows {who.name}, which has no way there: {why}"
         place = lab.service_place(name, "allow", position)
         yield Finding("BLU207", place, name, message, "place the two together, or leave it out")
 

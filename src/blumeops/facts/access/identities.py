@@ -169,12 +169,9 @@ class Identities:
             return True
         name, cluster = service.name, service.service.cluster
         if "http" in ports_of(service):
-            return (
-                bool(cluster)
-                and name in self.routed
-                and self.proxy is not None
-                and (self.proxy.service.cluster != cluster)
-            )
+            if self.proxy is None or name not in self.routed:
+                return bool(cluster) and self.afar(name)
+            return bool(cluster) and self.proxy.service.cluster != cluster
         return (bool(cluster) and name in self._lent) or self.afar(name)
 
     @cached_property

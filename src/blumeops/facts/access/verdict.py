@@ -363,8 +363,7 @@ def to_host(access: Access, who: Source, name: str, port: int | None) -> Iterato
             continue
         let = access.lets(who.end, f"host:{name}", number)
         closed = Reason(place, f"no line lets {who.name} reach port {number} of {name}")
-        address = lab.settings.hosts[name].address
-        full = f"{name}.{tailnet}" if who.view in MAGIC else address or ""
+        full = f"{name}.{tailnet}" if who.view in MAGIC else lab.settings.hosts[name].address or ""
         absent = [] if full else [_unresolved(access, who, f"{name}.{tailnet}")]
         yield Way(full, number, let[:1], (*absent, *(() if let else (closed,))))
 
