@@ -156,6 +156,26 @@ def test_a_revision_that_does_not_pass_the_checks_is_refused(site: Site, clone: 
     assert site.serves()
 
 
+def test_plan_names_a_secret_that_was_changed_by_hand(site: Site, clone: Clone) -> None:
+    """By its reference, never its value; without the key the rest of the plan is told, and that this is not known."""
+    environment = {**os.environ, "SOPS_AGE_KEY_FILE": str(site.state / "age.key")}
+    argv = [str(BLUMEOPS.with_name("sops")), "set", "--value-stdin", "secrets.sops.yaml"]
+    argv.append('["first"]["miniflux"]["database-password"]')
+    here = Site(clone.path, site.state, site.https, site.forge)
+    assert here.run("plan").stdout == "nothing changes\n"
+    subprocess.run(argv, cwd=clone.path, env=environment, input='"Canary0Word"', text=True, check=True)
+    told = here.run("plan", "--exit-code", code=3).stdout
+    assert told.startswith(
+        "miniflux: restart: secrets changed\n  a new value of op://first/miniflux/database-password\n"
+    )
+    assert "Canary" not in told
+    assert "- `a new value of op://first/miniflux/database-password`" in here.run("plan", "--markdown").stdout
+    lost = here.run("plan", "--age-key", str(clone.path / "nothing"))
+    assert lost.stdout == "nothing changes\n"
+    assert "note: whether secrets have new values is not known: BLU502" in lost.stderr
+    clone.git("checkout", "-q", "--", ".")
+
+
 def test_logs_are_followed_over_an_update(site: Site, clone: Clone) -> None:
     """The new instance writes another file; its lines come without a word, and none of an older run of that file."""
     argv = [str(BLUMEOPS), "logs", "miniflux", "-f", "-n", "0", "--lab", str(site.folder), "--state", str(site.state)]

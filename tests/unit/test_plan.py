@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blumeops.plan.compare import Change, Plan, compare, start_order
+from blumeops.plan.compare import Change, Plan, compare, start_order, with_new_secrets
 from blumeops.plan.text import lines, parts_text
 from blumeops.render.local_unit import (
     FolderPart,
@@ -295,3 +295,21 @@ def test_a_plan_is_json_by_the_promise() -> None:
     assert list(found) == ["version", "from", "to", "changes"]
     assert isinstance(found["changes"], list)
     assert list(found["changes"][0]) == ["unit", "action", "why", "effects", "diff"]
+
+
+def test_a_new_secret_is_a_change_of_its_own() -> None:
+    """A unit that nothing else changes is restarted by it; one that would only be reloaded is restarted too."""
+    quiet, loud = LocalUnit(unit="quiet", app="a", version="1", place="x"), "op://lab/quiet/key"
+    other = LocalUnit(unit="other", app="a", version="1", place="x", memory=1)
+    plan = compare({"quiet": quiet, "other": other}, {"quiet": quiet, "other": other.model_copy(update={"memory": 2})})
+    found = with_new_secrets(plan, {"quiet": quiet, "other": other}, {"quiet": [loud], "other": [loud]})
+    assert [(change.unit, change.action) for change in found.changes] == [("other", "restart"), ("quiet", "restart")]
+    assert all(change.effects[-1] == f"a new value of {loud}" for change in found.changes)
+    assert found.changes[0].why.endswith("secrets changed")
+    assert with_new_secrets(plan, {"quiet": quiet, "other": other}, {}) == plan
+
+
+def test_a_new_secret_of_what_does_not_run_here_changes_nothing() -> None:
+    """Nothing of it is running, so nothing is restarted."""
+    rest = LocalUnit(unit="rest", app="a", version="1", place="x", provided="something else")
+    assert with_new_secrets(Plan(()), {"rest": rest}, {"rest": ["op://lab/rest/key"]}).changes == ()

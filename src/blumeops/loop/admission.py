@@ -57,13 +57,13 @@ def missing_secrets(revision: Revision, key: Key) -> dict[Reference, int]:
 
 
 def rotated(before: Revision, after: Revision, key: Key) -> dict[str, list[str]]:
-    """By unit: the references whose value is another one than before. Both files can be opened."""
+    """By unit: the references whose value is another one than before, and is there. Both files can be opened."""
     changed: dict[str, list[str]] = {}
     used = {name: references(unit) for name, unit in after.units.items()}
     every = sorted({reference for found in used.values() for reference in found})
     old = SopsStore(before.secrets, key.path).read(every)
     new = SopsStore(after.secrets, key.path).read(every)
-    different = {reference for reference in every if reference in old and old[reference] != new.get(reference)}
+    different = {reference for reference in old.keys() & new.keys() if old[reference] != new[reference]}
     for name, found in used.items():
         if both := sorted(str(reference) for reference in found & different):
             changed[name] = both

@@ -6,7 +6,7 @@ changed come first, providers before their users; then removals, users before th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from graphlib import CycleError, TopologicalSorter
@@ -70,6 +70,26 @@ def compare(wanted: Mapping[str, LocalUnit], applied: Mapping[str, LocalUnit]) -
     gone = [unit for name, unit in applied.items() if name not in wanted]
     changes += [_removed(applied[name]) for name in reversed(start_order(gone))]
     return Plan(tuple(changes))
+
+
+def with_new_secrets(plan: Plan, wanted: Mapping[str, LocalUnit], fresh: Mapping[str, Sequence[str]]) -> Plan:
+    """The plan and, where a secret has another value than what is applied has, what follows from that.
+
+    `fresh`: by unit, the references with a new value. Such a unit is restarted, whatever else changes.
+    """
+    by_unit = {change.unit: change for change in plan.changes}
+    changes = []
+    for name in start_order(wanted.values()):
+        change, news = by_unit.pop(name, None), fresh.get(name, ())
+        if news and not _at_rest(wanted[name]):
+            effects = (*(change.effects if change else ()), *(f"a new value of {each}" for each in news))
+            action: Action = "replace" if wanted[name].update == "replace" else "restart"
+            if change and change.action not in ("record", "reload"):
+                action = change.action
+            why = f"{change.why}, secrets changed" if change else "secrets changed"
+            change = Change(name, action, why, effects, change.diff if change else "")
+        changes += [change] if change else []
+    return Plan((*changes, *by_unit.values()))
 
 
 def start_order(units: Iterable[LocalUnit]) -> list[str]:
