@@ -195,9 +195,8 @@ def _capabilities(value: Value | None, notes: Notes) -> dict[str, object]:
     """`app`: capability names, each with its list of parameters, which nobody but the application understands."""
     found: dict[str, object] = {}
     for name, parameters in notes.object(value, "app"):
-        bare = name.removeprefix("https://")
-        host, slash, rest = bare.partition("/")
-        if not (host and slash and rest) or any(map(str.isspace, name)):
+        host, slash, rest = name.partition("/")
+        if not (host and slash and rest) or "://" in name or any(map(str.isspace, name)):
             notes.add("BLU247", parameters, name or '""', "is no name of a capability", "write example.com/cap/name")
         elif host == "tailscale.com" and name not in OURS:
             hint = "use a domain of your own, such as example.com/cap/name"
