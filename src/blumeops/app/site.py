@@ -13,9 +13,10 @@ from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 
-from blumeops.base.errors import EngineError, Unavailable, UserError
+from blumeops.base.errors import BlumeError, EngineError, Unavailable, UserError
 from blumeops.base.files import private_folder
 from blumeops.base.site import SiteFolder
+from blumeops.checks.check import CheckedLab
 from blumeops.engines.local import ports
 from blumeops.engines.local.engine import LocalEngine, local_engine
 from blumeops.engines.local.health import last_lines
@@ -96,6 +97,17 @@ def logs_of(folder: SiteFolder, service: str) -> list[Path]:
         hint = f"did you mean {near[0]}?" if near else "`blumeops status` lists them; there is `controller` too"
         raise UserError("BLU708", service, "is not a service of this site", hint)
     return files
+
+
+def checked(folder: SiteFolder, lab: str, revision: str) -> CheckedLab | None:
+    """A revision of the forge as a checked lab; None where there is none, or it does not pass any more."""
+    repository = Repository(folder.repository / f"{lab}.git")
+    if not revision or not repository.path.is_dir():
+        return None
+    try:
+        return read_revision(repository, folder.work, revision).checked
+    except BlumeError:  # the revision is not there any more: a forge that was rewound
+        return None
 
 
 def seed(folder: SiteFolder, lab: str, source: Path, say: Say) -> bool:

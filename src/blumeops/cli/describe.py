@@ -46,6 +46,7 @@ def plan(arguments: argparse.Namespace) -> int:
     """`blumeops plan`: from what is applied at site `here` to the lab's folder, or to a revision of the forge."""
     from blumeops.app import site as app
     from blumeops.plan.compare import compare, with_new_secrets
+    from blumeops.plan.exposure import exposure, exposure_lines
     from blumeops.plan.markdown import findings_as_markdown, plan_as_markdown
     from blumeops.status import records
     from blumeops.status.database import read_database
@@ -59,14 +60,23 @@ def plan(arguments: argparse.Namespace) -> int:
         return 1
     fresh = _new_secrets(arguments, where, wanted)
     found = with_new_secrets(compare(wanted.units, app.applied(where.site)), wanted.units, fresh)
+    database = read_database(where.site.path)
+    before = records.site(database).revision if database else ""
+    opened = exposure(app.checked(where.site, where.lab, before), wanted.checked)
     if arguments.markdown:
         output.say(plan_as_markdown(found))
+        if opened:
+            output.say("\n**Who reaches what**\n\n" + "\n".join(f"- {line}" for line in exposure_lines(opened)))
     elif arguments.json:
-        database = read_database(where.site.path)
-        before = records.site(database).revision if database else ""
-        output.say_json(found.as_json(before, wanted.name))
+        told = [change.as_json() for change in opened]
+        output.say_json({**found.as_json(before, wanted.name), "exposure": told})
     else:
         _say_plan(found, with_diff=not arguments.no_diff)
+        for line in exposure_lines(opened):
+            output.say(output.paint(f"access: {line}", "bold"))
+    if opened and arguments.fail_on_exposure:
+        output.progress("refused: who reaches what changes (--fail-on-exposure)")
+        return 1
     return 3 if arguments.exit_code and found.changes else 0
 
 

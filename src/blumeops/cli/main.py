@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     plan = command("plan", "what a sync would change, in words and as diffs", key)
     plan.add_argument("revision", nargs="?", metavar="REV", help="a revision of the forge (default: the lab's folder)")
     plan.add_argument("--exit-code", action="store_true", help="exit with 3 when there are changes")
+    plan.add_argument("--fail-on-exposure", action="store_true", help="exit with 1 when who reaches what changes")
     plan.add_argument("--no-diff", action="store_true", help="the words alone")
     plan.add_argument("--markdown", action="store_true", help="for the comment of a pull request; diffs are folded")
     reach = command("reach", "may SRC reach DST, by which name, and by which line")
@@ -65,6 +66,8 @@ def parser() -> argparse.ArgumentParser:
     reach.add_argument("--site", choices=["here", "home"], default="home", help="default: home")
     reach.add_argument("--matrix", action="store_true", help="everybody and everything, as a table")
     reach.add_argument("--csv", action="store_true", help="print the matrix as CSV")
+    whatif = command("whatif", "what is lost, and for whom, when a host, cluster or service is down")
+    whatif.add_argument("what", nargs="?", metavar="HOST-OR-SERVICE", help="default: all single points of failure")
     render = command("render", "the real engines' files, for the real devices")
     render.add_argument("--site", choices=["here", "home"], default="home", help="default: home")
     render.add_argument("--out", type=Path, metavar="DIR", required=True, help="the folder to write into")
@@ -169,7 +172,7 @@ _MODULES = {
     "check": "describe", "plan": "describe", "render": "describe", "up": "run", "down": "run", "sync": "run",
     "rollback": "run",
     "controller": "run", "credential": "credential", "status": "watch", "logs": "logs", "history": "watch",
-    "op": "secrets", "policy": "policy", "reach": "reach",
+    "op": "secrets", "policy": "policy", "reach": "reach", "whatif": "whatif",
 }  # fmt: skip
 
 

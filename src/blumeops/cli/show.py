@@ -14,6 +14,7 @@ from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab, check
 from blumeops.cli import output
 from blumeops.cli.place import lab_folder
+from blumeops.facts.access.access import Access
 from blumeops.facts.derive import Facts, ServiceFacts
 from blumeops.facts.story import Told, needed_by, tell
 from blumeops.lab.load import load
@@ -31,7 +32,8 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.service:
         _one(lab, checked.facts, _named(checked.facts, arguments.service), checked.passed, arguments.json)
     elif arguments.json:
-        services = [_as_json(lab, checked.facts, name) for name in checked.facts.services]
+        access = Access(lab, checked.facts)
+        services = [_as_json(lab, checked.facts, name, access) for name in checked.facts.services]
         output.say_json({"version": 1, "lab": lab.settings.lab, "services": services})
     else:
         _all(lab, checked.facts)
@@ -92,7 +94,7 @@ def _line(place: Place) -> str:
     return f"{place.file}:{place.line}"
 
 
-def _as_json(lab: Lab, facts: Facts, name: str) -> dict[str, object]:
+def _as_json(lab: Lab, facts: Facts, name: str, access: Access | None = None) -> dict[str, object]:
     each: ServiceFacts = facts.services[name]
     return {
         "service": name, "app": each.app.app, "app_version": each.version, "place": each.service.place,
@@ -101,7 +103,7 @@ def _as_json(lab: Lab, facts: Facts, name: str) -> dict[str, object]:
         "needs": list(each.needs), "needed_by": needed_by(facts, name),
         "derived": [
             {"topic": told.topic, "text": told.text, "file": told.place.file, "line": told.place.line}
-            for told in tell(lab, facts, name)
+            for told in tell(lab, facts, name, access)
         ],
     }  # fmt: skip
 

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from blumeops.base.findings import Place
+from blumeops.facts.access import verdict
+from blumeops.facts.access.access import Access
+from blumeops.facts.callers import names_people
 from blumeops.facts.derive import HERE_DOMAIN, Facts, ServiceFacts
 from blumeops.facts.graph import cluster_node
 from blumeops.lab.app import Health
@@ -31,13 +34,14 @@ def needed_by(facts: Facts, name: str) -> list[str]:
     return sorted(each.name for each in facts.services.values() if name in each.needs)
 
 
-def tell(lab: Lab, facts: Facts, name: str) -> list[Told]:
-    """Everything that follows for a service of `facts`."""
-    return list(_Teller(lab, facts, facts.services[name]).all())
+def tell(lab: Lab, facts: Facts, name: str, access: Access | None = None) -> list[Told]:
+    """Everything that follows for a service of `facts`. `access`: that of the lab, where more than one is told."""
+    return list(_Teller(lab, facts, facts.services[name], access or Access(lab, facts)).all())
 
 
 class _Teller:
-    def __init__(self, lab: Lab, facts: Facts, service: ServiceFacts) -> None:
+    def __init__(self, lab: Lab, facts: Facts, service: ServiceFacts, access: Access) -> None:
+        self.access = access
         self.lab, self.facts, self.facts_of, self.name = lab, facts, service, service.name
         self.service, self.app = service.service, service.app
         files = (f"{root}/{self.app.app}/app.yaml" for root in ("apps", "catalogue"))
@@ -96,7 +100,7 @@ class _Teller:
         if found.here_url:
             yield Told("here", found.here_url, named)
         if found.people_url:
-            tailnet = network.tailnet and self.service.allow
+            tailnet = network.tailnet and names_people(self.lab, self.service)
             by = self.lab.place("network", "tailnet" if tailnet else "domain")
             yield Told("people", f"{found.people_url} (site home)", by)
         if found.machine_url:
@@ -108,6 +112,24 @@ class _Teller:
         yield Told(
             "allow", ", ".join(("admins", *self.service.allow)) if self.service.allow else "admins alone", allowed
         )
+        yield from self.exposure()
+
+    def exposure(self) -> Iterator[Told]:
+        """Who reaches it at site home, by which name: people, then machines, then the home network."""
+        access = self.access
+        settings = self.lab.settings
+        if not (access.ids.tailnet or access.ids.domain) or not {**self.app.ports, **self.service.ports}:
+            return
+        ends = [f"person:{name}" for name in settings.people]
+        ends += [f"host:{name}" for name, host in settings.hosts.items() if host.owner is None]
+        ends += [f"cluster:{name}" for name in access.ids.placed_clusters]
+        for end in (*ends, "lan"):
+            ways = verdict.to_service(access, verdict.source(access, end), self.name)
+            way = next((way for way in ways if not way.missing), None)
+            if way is not None:
+                who = "the home network" if end == "lan" else end.partition(":")[2]
+                links = [link.place for link in way.links]
+                yield Told("reached by", f"{who}, on {way.port}, as {way.name}", links[0] if links else self.own())
 
     def network(self) -> Iterator[Told]:
         for name, port in {**self.app.ports, **self.service.ports}.items():

@@ -24,6 +24,7 @@ from blumeops.loop.sync import Say, Site, Synced, look, no_secrets, plan_for, sy
 from blumeops.loop.vault import reader
 from blumeops.loop.watcher import Watcher
 from blumeops.plan.compare import Plan
+from blumeops.plan.exposure import exposure, exposure_lines
 from blumeops.status import records
 
 DAMAGED = "BLU910"
@@ -132,6 +133,9 @@ class Controller:
             return False
         fresh = rotated(self.applied, revision, self.site.key) if self.applied else {}
         yield from plan_lines(plan_for(engine, revision), fresh)
+        if self.applied and self.applied.checked:
+            changes = exposure(self.applied.checked, revision.checked)
+            yield from (f"access: {line}" for line in exposure_lines(changes))
         if self.applied and self.applied.checked:
             before, after = self.applied.checked.lab.settings.here, revision.checked.lab.settings.here
             if before.forge != after.forge:

@@ -45,6 +45,8 @@ class Way:
     port: int
     links: tuple[Reason, ...]
     missing: tuple[Reason, ...] = ()
+    beside: bool = False
+    """Whether it stays within one cluster or host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,10 +289,11 @@ def _beside(access: Access, who: Source, service: ServiceFacts) -> Iterator[Way]
                 access.lab.service_place(service.name, "cluster"),
                 f"both are in {cluster}, where no policy stands between pods",
             )
-            yield Way(f"{object_of(access, service)}.{service.name}.svc:{port.port}", port.port, (link,))
+            yield Way(f"{object_of(access, service)}.{service.name}.svc:{port.port}", port.port, (link,), beside=True)
         else:
             place = access.lab.service_place(service.name, "host")
-            yield Way(f"127.0.0.1:{port.port}", port.port, (Reason(place, f"both are on {service.host}"),))
+            both = Reason(place, f"both are on {service.host}")
+            yield Way(f"127.0.0.1:{port.port}", port.port, (both,), beside=True)
 
 
 def object_of(access: Access, service: ServiceFacts) -> str:
