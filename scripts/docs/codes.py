@@ -159,6 +159,7 @@ MEANINGS = {
     "BLU626": "The forge refuses a commit status; its answer follows. The lab is not held up.",
     "BLU627": "A token or a webhook's secret that `gitops:` names is not in the SOPS file.",
     "BLU628": "Secrets were generated, and the remote does not take the commit. The hint says how to push it yourself.",
+    "BLU630": "A pushed lab takes more time or memory to be read than the gate gives it, or becomes too large.",
     "BLU640": "The push gives the lab another name; the site, its state and its data are the first one's.",
     "BLU699": "The gate itself failed. The push is refused; the controller's log says more.",
     "BLU700": "A unit could not be brought to what is wanted; the reason follows.",

@@ -88,10 +88,16 @@ Text = tuple[Part, ...]
 def joined(*texts: Text | str) -> Text:
     """One text of several; neighbouring literals become one."""
     parts: list[Part] = []
+    literals: list[str] = []  # joined at once: adding each to the one before takes the square of their number
     for text in texts:
         for part in (text,) if isinstance(text, str) else text:
-            if isinstance(part, str) and parts and isinstance(parts[-1], str):
-                parts[-1] += part
-            elif part != "":
-                parts.append(part)
+            if isinstance(part, str):
+                literals.append(part)
+                continue
+            if literal := "".join(literals):
+                parts.append(literal)
+            literals.clear()
+            parts.append(part)
+    if literal := "".join(literals):
+        parts.append(literal)
     return tuple(parts)

@@ -12,8 +12,10 @@ from pathlib import Path
 from blumeops.base.errors import BlumeError
 from blumeops.base.files import private_folder
 from blumeops.base.findings import Finding, Place
-from blumeops.checks.check import CheckedLab, check_folder
+from blumeops.checks.check import CheckedLab, check
 from blumeops.forge.repository import Repository
+from blumeops.lab.load import load
+from blumeops.loop import probe
 from blumeops.render import local
 from blumeops.render.local_unit import LocalUnit
 from blumeops.secrets import sops
@@ -36,7 +38,7 @@ def read_revision(repository: Repository, work: Path, name: str, env: Mapping[st
     with _scratch(work) as folder:
         try:
             repository.export(name, folder / "lab", env)
-            checked = check_folder(folder / "lab")
+            findings, passed = _checked(folder / "lab")
         except BlumeError as error:
             place = error.place or Place("lab.yaml", 1, 1)
             finding = Finding(error.code, place, error.subject.replace(str(folder / "lab"), "lab"), error.message)
@@ -45,10 +47,24 @@ def read_revision(repository: Repository, work: Path, name: str, env: Mapping[st
         if file.is_symlink() or (file.exists() and not file.is_file()):
             message = "must be a file: the lab's secrets are written into it"
             wrong = Finding("BLU504", Place(sops.NAME, 1, 1), sops.NAME, message, "remove the link")
-            return Revision(name, (*checked.findings, wrong), None, {}, None)
+            return Revision(name, (*findings, wrong), None, {}, None)
         secrets = file.read_bytes() if file.is_file() else None
-        units = local.units(local.render(checked.passed)) if checked.passed else {}
-        return Revision(name, checked.findings, checked.passed, units, secrets)
+        units = local.units(local.render(passed)) if passed else {}
+        return Revision(name, findings, passed, units, secrets)
+
+
+def _checked(folder: Path) -> tuple[tuple[Finding, ...], CheckedLab | None]:
+    """What the checks say of a checkout, in another process first when it is large or may become so."""
+    large = probe.is_large(folder)
+    refused = probe.refusal(folder) if large else None
+    if refused is None:
+        loaded = load(folder)
+        if not large and probe.weight(loaded, folder) > probe.HEAVY:
+            refused = probe.refusal(folder)
+        if refused is None:
+            checked = check(loaded)
+            return checked.findings, checked.passed
+    return tuple(refused), None
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from blumeops.plan.text import lines, parts_text
 from blumeops.render.local_unit import LocalUnit
 
 Action = Literal["start", "restart", "replace", "reload", "record", "remove"]
+MOST_COMPARED = 5000
+"""Lines of a unit, before and after together, that are compared one by one."""
 _NO_RESTART = {
     "app", "place", "url", "needs", "memory", "health", "sources", "grants", "init", "state", "samples", "update",
     "reload", "metrics", "heal",
@@ -181,4 +183,7 @@ def _effects(before: LocalUnit, after: LocalUnit, different: set[str]) -> list[s
 
 
 def _diff(unit: str, before: list[str], after: list[str]) -> str:
+    # Comparing takes the product of both, and what is pushed may be made for that.
+    if before and after and len(before) + len(after) > MOST_COMPARED:
+        return f"--- a/{unit}\n+++ b/{unit}\n({len(before)} lines become {len(after)}: too many to compare)"
     return "\n".join(unified_diff(before, after, f"a/{unit}", f"b/{unit}", lineterm="", n=2))
