@@ -11,7 +11,6 @@ import resource
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType
 
 MEMORY = 768 << 20
 """Bytes of address space: a lab of 10,000 services takes a quarter of it."""
@@ -26,7 +25,7 @@ def limit_this_process(too_much: Callable[[], None]) -> None:
     """Set the ceilings. `too_much` is called when time is up, before the process exits with `TOO_MUCH`; what does not
     come back from a library by then is killed a second later. Too much memory is a MemoryError, as ever."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(*_: object) -> None:
         try:
             too_much()
         finally:
