@@ -17,6 +17,8 @@ from blumeops.facts.access.verdict import source, to_host, to_service
 EVERYTHING = "everything"
 _FEW = 5
 """Services of one subject that are told a line each; more stand on one."""
+_MANY = 30
+"""Those that are named on one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ def exposure_lines(changes: tuple[Exposure, ...]) -> list[str]:
         if len(found) <= _FEW:
             lines += [str(change) for change in found]
         else:
-            lines.append(f"{subject} {_can(opened)} {', '.join(map(_what, found))}")
+            more = f" and {len(found) - _MANY} more" if len(found) > _MANY else ""
+            lines.append(f"{subject} {_can(opened)} {', '.join(map(_what, found[:_MANY]))}{more}")
     return lines
 
 

@@ -17,6 +17,7 @@ from blumeops.base.findings import Place
 from blumeops.facts.access.grants import Grant, grants
 from blumeops.facts.access.identities import Identities
 from blumeops.facts.derive import Facts
+from blumeops.facts.graph import parts
 from blumeops.lab.model import Lab
 
 if TYPE_CHECKING:
@@ -78,6 +79,19 @@ class Access:
                 login = self.ids.of_person(person)
                 found[login] = (*found.get(login, ()), group)
         return found
+
+    @cached_property
+    def parts(self) -> Mapping[tuple[str, str], str]:
+        """The parts of clusters, by cluster and app."""
+        return parts(self.lab)
+
+    @cached_property
+    def users(self) -> Mapping[str, frozenset[str]]:
+        """By service or cluster: who cannot start without it."""
+        found: dict[str, set[str]] = {}
+        for edge in self.facts.edges:
+            found.setdefault(edge.used, set()).add(edge.user)
+        return {used: frozenset(users) for used, users in found.items()}
 
     def lets(self, source: str, destination: str, port: int, *, udp: bool = False) -> tuple[Reason, ...]:
         """The lines that let one end reach a port of another; none: it is denied."""

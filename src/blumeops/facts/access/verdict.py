@@ -17,7 +17,6 @@ from blumeops.facts.access.identities import ports_of
 from blumeops.facts.access.names import BESIDE, MAGIC, ROUTED, WORDS, Viewpoint, viewpoint
 from blumeops.facts.callers import names_people
 from blumeops.facts.derive import ServiceFacts
-from blumeops.facts.graph import parts
 from blumeops.lab.app import Port
 
 API = {"minikube": 8443, "k3s": 6443, "kubernetes": 6443}
@@ -299,7 +298,7 @@ def _beside(access: Access, who: Source, service: ServiceFacts) -> Iterator[Way]
 def object_of(access: Access, service: ServiceFacts) -> str:
     """The Kubernetes Service of a service; CloudNativePG calls the one that writes go to `NAME-rw`."""
     provide = service.app.provides.get("database")
-    operated = (service.service.cluster, "cloudnative-pg") in parts(access.lab)
+    operated = (service.service.cluster, "cloudnative-pg") in access.parts
     postgres = provide is not None and provide.scheme in ("postgres", "postgresql")
     return f"{service.name}-rw" if operated and postgres else service.name
 
@@ -328,7 +327,7 @@ def _by_address(access: Access, who: Source, service: ServiceFacts) -> Iterator[
 def listens_wide(access: Access, name: str) -> bool:
     """Whether a native service listens on all addresses: somebody who uses it is on another machine."""
     host = access.lab.services[name].host
-    users = {edge.user for edge in access.facts.edges if edge.used == name}
+    users = set(access.users.get(name, ()))
     if name in access.ids.routed and access.ids.proxy is not None:
         users.add(access.ids.proxy.name)
     return any(user not in access.lab.services or access.lab.services[user].host != host for user in users)
