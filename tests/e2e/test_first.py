@@ -103,6 +103,18 @@ def test_a_push_changes_what_runs(site: Site, clone: Clone) -> None:
     assert [step["unit"] for step in newest["steps"]] == ["miniflux"]
 
 
+def test_a_push_says_who_can_now_reach_what(site: Site, clone: Clone) -> None:
+    """And who no longer can, when it is taken back."""
+    you = "  you: {login: you@example.org, role: admin}\n"
+    clone.change(you, f"{you}  household: {{login: household@example.org}}\n", "one more person", file="lab.yaml")
+    clone.change("  name: feed", "  allow: [members]\n  name: feed", "members read feeds")
+    assert "access: household can now reach miniflux on 443" in clone.push()
+    clone.git("revert", "--no-edit", "HEAD")
+    assert "access: household can no longer reach miniflux on 443" in clone.push()
+    clone.git("revert", "--no-edit", "HEAD~2")
+    clone.push()
+
+
 def test_a_push_with_three_mistakes_is_refused_with_three_findings(site: Site, clone: Clone) -> None:
     """All mistakes are told at once, each at its line; main stays and the lab runs on."""
     before = clone.git("rev-parse", "origin/main").strip()
