@@ -59,7 +59,7 @@ MEANINGS = {
     "BLU144": "Which part of a Compose file is routed is not clear: name its number in `ports: {http: …}`.",
     "BLU201": "Two services have the same name in their addresses.",
     "BLU202": "Two services of one host listen on the same port.",
-    "BLU203": "The proxy and the forge of site `here` want the same port.",
+    "BLU203": "Two of the proxy, the forge and the DNS of site `here` want the same port.",
     "BLU204": "A service is named like an account or a folder that every host has already.",
     "BLU206": "A service is given a name that does not resolve where it runs, or that the proxy does not route. "
     "The hint names the one that works.",
@@ -191,6 +191,7 @@ MEANINGS = {
     "BLU761": "The revision to roll back to was never applied at this site.",
     "BLU762": "Main has the files of that revision already.",
     "BLU763": "`show` was asked for a service that the lab does not have.",
+    "BLU770": "The port on which the lab's names are answered is taken, by whom is said. All else runs.",
     "BLU790": "The state folder holds no site: `blumeops up` was never called.",
     "BLU791": "The controller stopped answering while a command waited for it.",
     "BLU792": "Another `up` or `down` of this site is at work.",

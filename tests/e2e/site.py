@@ -30,6 +30,7 @@ class Site:
     https: int
     forge: int
     lab: str = "first"
+    dns: int = 0
 
     def run(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
         """`blumeops ARGUMENTS` for this site; `code`: the exit code that it must have, None for any."""
@@ -173,11 +174,11 @@ def make_site(below: Path, lab: str = "first") -> Site:
     """A copy of a lab that ships with the project, with free ports."""
     folder, state = below / "lab", below / "state"
     shutil.copytree(REPOSITORY / "labs" / lab, folder)
-    https, forge = free_port(), free_port()
+    https, forge, dns = free_port(), free_port(), free_port()
     with (folder / "lab.yaml").open("a") as file:
-        file.write(f"\nhere: {{https: {https}, forge: {forge}}}\n")
+        file.write(f"\nhere: {{https: {https}, forge: {forge}, dns: {dns}}}\n")
     state.mkdir(mode=0o711)
-    return Site(folder, state, https, forge, lab)
+    return Site(folder, state, https, forge, lab, dns)
 
 
 def free_port() -> int:

@@ -23,8 +23,9 @@ def site(place: Path) -> Iterator[Site]:
     subprocess.run(
         [BLUMEOPS, "init", folder, "--name", "first", "--state", state], check=True, capture_output=True, cwd=place
     )
-    made = Site(folder, state, free_port(), free_port())
-    Clone(folder).change("https: 8443, forge: 8480", f"https: {made.https}, forge: {made.forge}", "Ports", "lab.yaml")
+    made = Site(folder, state, free_port(), free_port(), dns=free_port())
+    ports = f"https: {made.https}, forge: {made.forge}, dns: {made.dns}"
+    Clone(folder).change("https: 8443, forge: 8480", ports, "Ports", "lab.yaml")
     yield made
     made.run("down", code=None)
 

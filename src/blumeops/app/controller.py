@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
+from blumeops.app.names import serve_names
 from blumeops.app.site import engine_of, repository_of, socket_of
 from blumeops.base.files import locked
 from blumeops.base.site import SiteFolder
@@ -23,26 +24,26 @@ from blumeops.secrets.age import Key
 from blumeops.status.database import open_database
 
 
-def run_controller(folder: SiteFolder, lab: str, port: int, key: Key) -> None:
-    """Serve and loop until SIGTERM or SIGINT. `port`: the forge's."""
+def run_controller(folder: SiteFolder, lab: str, port: int, dns: int, key: Key) -> None:
+    """Serve and loop until SIGTERM or SIGINT. `port`: the forge's; `dns`: that of names."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     with locked(folder.path / "controller.lock"):  # whoever came before may be ending: nothing is touched until it has
-        _run(folder, lab, port, key)
+        _run(folder, lab, port, dns, key)
 
 
-def _run(folder: SiteFolder, lab: str, port: int, key: Key) -> None:
+def _run(folder: SiteFolder, lab: str, port: int, dns: int, key: Key) -> None:
     repository = repository_of(folder, lab)
     database = open_database(folder.path)
     if database.set_aside:
         logging.warning("the status database was damaged; it is kept as %s", database.set_aside)
     site = Site(lab, repository, folder.work, database, key, engine_of(folder))
     try:
-        asyncio.run(_serve(site, folder, port))
+        asyncio.run(_serve(site, folder, port, dns))
     finally:
         database.close()
 
 
-async def _serve(site: Site, folder: SiteFolder, port: int) -> None:
+async def _serve(site: Site, folder: SiteFolder, port: int, dns: int) -> None:
     controller = Controller(site)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -63,8 +64,9 @@ async def _serve(site: Site, folder: SiteFolder, port: int) -> None:
     loop = asyncio.create_task(controller.run(stop))
     following = asyncio.create_task(follower.run(stop))
     server = asyncio.create_task(serve.serve(tcp, port, unix, socket_of(folder), stop))
-    done, _ = await asyncio.wait({loop, server, following}, return_when=asyncio.FIRST_COMPLETED)
+    names = asyncio.create_task(serve_names(site, folder.path, controller, dns, stop))
+    done, _ = await asyncio.wait({loop, server, following, names}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
-    await asyncio.gather(loop, server, following)
+    await asyncio.gather(loop, server, following, names)
     for task in done:
         task.result()

@@ -7,7 +7,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +51,7 @@ def examine(checked: CheckedLab, folder: Path, site: SiteFolder, age_key: Path |
     if any(port.fixed for unit in units.values() for port in unit.ports.values()):
         yield _port("here.https", settings.here.https, site)
     yield _port("here.forge", settings.here.forge, site)
+    yield _port("here.dns", settings.here.dns, site, ("tcp", "udp"))
     yield _state(site, settings.lab)
     yield _writable("programs' cache", cache_folder(), "export BLUMEOPS_CACHE=DIR")
     yield from _space({"state": site.path, "programs' cache": cache_folder()})
@@ -85,9 +86,9 @@ def _program(unit: LocalUnit) -> Answer:
     return Answer(what, False, f"unavailable: {reasons or 'no source is named'}", command)
 
 
-def _port(field: str, number: int, site: SiteFolder) -> Answer:
+def _port(field: str, number: int, site: SiteFolder, protocols: Iterable[str] = ("tcp",)) -> Answer:
     try:
-        if ports.is_free(number):
+        if all(ports.is_free(number, protocol) for protocol in protocols):
             return Answer(field, True, f"port {number} is free")
     except BlumeError as error:
         return Answer(field, False, f"port {number} {error.message}; {error.hint}")

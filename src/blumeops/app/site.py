@@ -25,7 +25,7 @@ from blumeops.engines.local.programs import Programs, cache_folder, runtime
 from blumeops.engines.local.record import SLOTS
 from blumeops.forge.hook_client import SHOWN, STATUS
 from blumeops.forge.repository import Repository
-from blumeops.lab.model import Settings
+from blumeops.lab.model import Here, Settings
 from blumeops.loop.revision import read_revision
 from blumeops.loop.rollback import target_of
 from blumeops.loop.vault import reader
@@ -150,12 +150,12 @@ def same_as_forge(folder: SiteFolder, lab: str, source: Path) -> bool:
         )
 
 
-def start_controller(folder: SiteFolder, port: int, key: Path, say: Say) -> None:
+def start_controller(folder: SiteFolder, here: Here, key: Path, say: Say) -> None:
     """Start the process manager and the controller, unless they run. Raises EngineError when it does not answer."""
     manager = _quiet(folder).manager
     argv = (
-        sys.executable, "-I", "-m", "blumeops", "controller", "--state", str(folder.path), "--port", str(port),
-        "--age-key", str(key.absolute()),
+        sys.executable, "-I", "-m", "blumeops", "controller", "--state", str(folder.path), "--port", str(here.forge),
+        "--dns", str(here.dns), "--age-key", str(key.absolute()),
     )  # fmt: skip
     spec = ProcessSpec(CONTROLLER, argv, environment(), folder.path, folder.controller_log, stop_seconds=60.0)
     if manager.ensure_running():
@@ -164,7 +164,7 @@ def start_controller(folder: SiteFolder, port: int, key: Path, say: Say) -> None
     if before != spec or not controller_answers(folder):
         process = manager.states().get(CONTROLLER)
         own = ports.family(process.pid) if process and process.pid else set()
-        ports.require_free(CONTROLLER, "forge", Port(fixed=port), own)
+        ports.require_free(CONTROLLER, "forge", Port(fixed=here.forge), own)
         manager.stop(CONTROLLER)
         manager.define(spec)
         manager.start(CONTROLLER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
 from blumeops.base.findings import Finding
 from blumeops.facts.derive import Facts
@@ -17,6 +18,9 @@ TAKEN = frozenset({
     "local", "opt", "spool", "cron", "dbus", "pam", "init", "wheel", "admin",
 })  # fmt: skip
 """Accounts, groups and folders that Debian has already: a service on a host would take them over."""
+
+_LISTENERS = {"https": "the proxy", "forge": "the forge", "dns": "the DNS of its names"}
+"""Who listens on the ports of `here:`."""
 
 
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
@@ -53,7 +57,9 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
                 yield Finding("BLU202", place, name, message, hint)
             ports.setdefault(key, name)
     here = lab.settings.here
-    if here.https == here.forge:
-        place = lab.place("here", "forge")
-        hint = "give `here:` another `https:` or `forge:`"
-        yield Finding("BLU203", place, "here", f"the proxy and the forge both want port {here.forge}", hint)
+    for (one, who), (other, whom) in combinations(_LISTENERS.items(), 2):
+        number = getattr(here, one)
+        if number == getattr(here, other):
+            hint = f"give `here:` another `{one}:` or `{other}:`"
+            message = f"{who} and {whom} both want port {number}"
+            yield Finding("BLU203", lab.place("here", other), "here", message, hint)

@@ -106,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
     completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
     controller = commands.add_parser("controller", parents=[everywhere, key])
     controller.add_argument("--port", type=int, required=True)
+    controller.add_argument("--dns", type=int, required=True)
     credential = commands.add_parser("credential")
     credential.add_argument("--state", type=Path, required=True)
     credential.add_argument("operation")

@@ -41,7 +41,7 @@ def up(arguments: argparse.Namespace) -> int:
         key = find_key(arguments.age_key, app.environment(), where.site.age_key, create=create)
         begun = app.seed(where.site, where.lab, where.folder, output.progress)
         settings = app.settings_of(where.site, where.lab, checked.passed.lab.settings)
-        app.start_controller(where.site, settings.here.forge, key.path, output.progress)
+        app.start_controller(where.site, settings.here, key.path, output.progress)
     code = _follow(where.site)
     settled = _say_status(where.site, arguments.json)
     if not arguments.json:
@@ -108,7 +108,7 @@ def controller(arguments: argparse.Namespace) -> int:
     key = find_key(arguments.age_key, app.environment(), where.site.age_key, create=False)
     from blumeops.app.controller import run_controller
 
-    run_controller(where.site, where.lab, arguments.port, key)
+    run_controller(where.site, where.lab, arguments.port, arguments.dns, key)
     return 0
 
 
@@ -122,6 +122,7 @@ def _say_status(site: SiteFolder, as_json: bool) -> bool:
         output.progress("")
         watch.say_status(records.site(database), records.units(database))
         watch.say_remote(remote.read(site.path))
+        watch.say_warnings(site)
     return records.settled(records.site(database), records.units(database))
 
 

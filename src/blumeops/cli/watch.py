@@ -11,7 +11,7 @@ from blumeops.base.errors import UserError
 from blumeops.base.site import SiteFolder
 from blumeops.cli import output
 from blumeops.cli.place import place
-from blumeops.status import records, remote, shown
+from blumeops.status import records, remote, shown, warnings
 from blumeops.status.database import Database, read_database
 
 _POLL = 0.2
@@ -35,6 +35,7 @@ def status(arguments: argparse.Namespace) -> int:
     else:
         say_status(here, units)
         say_remote(followed)
+        say_warnings(site)
         if not alive:
             output.progress("the controller does not run: this is what it saw last; start it with `blumeops up`")
     return 0 if settled and alive and not followed.refused else 1
@@ -65,6 +66,12 @@ def say_remote(followed: remote.Followed) -> None:
     """What the lab follows, where it does, and why not, if so."""
     for line in remote.in_words(followed, time.time()):
         output.say(output.paint(line, "bad") if followed.refused or followed.problem else line)
+
+
+def say_warnings(site: SiteFolder) -> None:
+    """What is not as it should be, though the lab does without."""
+    for text in warnings.read(site.path).values():
+        output.say(output.paint(f"warning: {text}", "wait"))
 
 
 def _short(reason: str) -> str:

@@ -138,6 +138,8 @@ class Here(Strict):
 
     https: PortNumber = 8443
     forge: PortNumber = 8480
+    dns: PortNumber = 8453
+    """Where the lab's names are answered, by UDP and TCP."""
 
 
 class Settings(Strict):

@@ -140,6 +140,8 @@ class Controller:
             before, after = self.applied.checked.lab.settings.here, revision.checked.lab.settings.here
             if before.forge != after.forge:
                 yield f"note: the forge moves to port {after.forge} at the next `blumeops up`"
+            if before.dns != after.dns:
+                yield f"note: the DNS of its names moves to port {after.dns} at the next `blumeops up`"
         yield from remote_lines(self.applied, revision)
         self._examined = revision
         return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from blumeops.status import remote
+from blumeops.status import remote, warnings
 from blumeops.status.database import Database
 from blumeops.status.records import Run, Unit, history, settled, site, units
 
@@ -20,6 +20,7 @@ def status_as_json(database: Database) -> dict[str, object]:
     with database.transaction():
         here, seen = site(database), units(database)
     followed = remote.as_json(remote.read(database.path.parent))
+    warned = warnings.read(database.path.parent)
     return {
         "version": VERSION,
         "site": here.name,
@@ -28,6 +29,7 @@ def status_as_json(database: Database) -> dict[str, object]:
         "settled": settled(here, seen),
         "problem": here.problem,
         **({"remote": followed} if followed else {}),
+        **({"warnings": list(warned.values())} if warned else {}),
         "units": [_unit(unit) for unit in seen],
     }
 

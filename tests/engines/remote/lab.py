@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ TOKEN, WEBHOOK = "op://first/forge/token", "op://first/forge/webhook"
 BODY = """\
 lab: first
 gitops: {{url: "{url}", every: {every}, token: "{token}", webhook: "{webhook}", status: {status}{more}}}
-here: {{https: {https}, forge: {port}}}
+here: {{https: {https}, forge: {port}, dns: {dns}}}
 """
 
 
@@ -41,6 +41,7 @@ class RemoteLab:
     every: str = "1h"
     status: str = "forgejo"
     more: str = ""
+    dns: int = field(default_factory=free_port)
 
     @classmethod
     def made(cls, folder: Path, state: Path, forge: FakeForge) -> RemoteLab:
@@ -77,7 +78,7 @@ class RemoteLab:
         (self.folder / "lab.yaml").write_text(
             BODY.format(
                 url=self.forge.url, every=self.every, token=TOKEN, webhook=WEBHOOK, status=self.status,
-                more=self.more, https=self.https, port=self.port,
+                more=self.more, https=self.https, port=self.port, dns=self.dns,
             )
         )  # fmt: skip
 

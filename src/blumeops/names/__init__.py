@@ -1,0 +1,1 @@
+"""The lab's names at site `here`, answered by DNS on loopback."""
