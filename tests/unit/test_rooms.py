@@ -20,6 +20,7 @@ FORBIDDEN = {
     "render.bad": "time",
     "plan.bad": "blumeops.base.processes",
     "forge.bad": "blumeops.loop",
+    "names.bad": "blumeops.forge",
     "secrets.bad": "blumeops.engines",
     "engines.local.bad": "blumeops.engines.ansible",
     "render.kubernetes.bad": "blumeops.render.ansible",

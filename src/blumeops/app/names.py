@@ -47,7 +47,7 @@ class Names:
 
     def answer(self, wire: bytes, over: Literal["udp", "tcp"]) -> bytes | None:
         """The answer to a question; None: silence."""
-        # At the first question: 6 MB that a site does not pay for whose names nobody asks.
+        # At the first question: a site whose names nobody asks does not pay for it, nor does the start of any other.
         from blumeops.names.answer import answer
 
         return answer(self.zone(), wire, over)
