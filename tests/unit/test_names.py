@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as some
 
-from blumeops.names.answer import LARGEST, Over, answer
-from blumeops.names.zone import Zone, with_labels
+from blumeops.names.answer import Over, answer
+from blumeops.names.zone import LARGEST, Zone, with_labels
 
 ZONE = Zone("ops.localhost", frozenset({"feed", "dj"}), 7)
 SOA = "IN SOA ops.localhost. nobody.ops.localhost. 7 60 60 3600 1"

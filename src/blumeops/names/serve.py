@@ -112,9 +112,6 @@ class _Datagrams(asyncio.DatagramProtocol):
         if reply is not None:
             transport.sendto(reply, addr)
 
-    def error_received(self, exc: Exception) -> None:
-        """Whoever asked has gone: nothing to do."""
-
 
 async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer, limits: Limits) -> None:
     """Questions one after another (RFC 7766), until the other side ends it, is too slow, or makes no sense."""
