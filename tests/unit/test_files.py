@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from blumeops.base.errors import EngineError
-from blumeops.base.files import PRIVATE, private_folder, write_whole
+from blumeops.base.files import PRIVATE, clear_scratch, private_folder, scratch, write_whole
 
 
 def test_a_file_has_its_content_and_mode(tmp_path: Path) -> None:
@@ -65,3 +68,20 @@ def test_a_private_folder_is_for_its_owner(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir(mode=0o755)
     for name in ("open", "new/below"):
         assert stat.S_IMODE(private_folder(tmp_path / name).stat().st_mode) == 0o700
+
+
+def test_scratch_that_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
+    """What a living process uses stays; what nobody uses any more goes, with what is in it."""
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom blumeops.base.files import scratch\n"
+        "with scratch(Path(sys.argv[1]), 'x-') as folder:\n"
+        "    (folder / 'lab').mkdir()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    with scratch(tmp_path, "y-") as ours:
+        assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 2
+        clear_scratch(tmp_path)
+        assert [path for path in tmp_path.iterdir() if path.is_dir()] == [ours]
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+    clear_scratch(tmp_path / "not-there")

@@ -12,7 +12,7 @@ from starlette.routing import Mount
 
 from blumeops.app.names import serve_names
 from blumeops.app.site import engine_of, repository_of, socket_of
-from blumeops.base.files import locked
+from blumeops.base.files import clear_scratch, locked
 from blumeops.base.site import SiteFolder
 from blumeops.forge import gate, http, serve, tokens, webhooks
 from blumeops.forge.loopback import LoopbackOnly
@@ -32,6 +32,7 @@ def run_controller(folder: SiteFolder, lab: str, port: int, dns: int, key: Key) 
 
 
 def _run(folder: SiteFolder, lab: str, port: int, dns: int, key: Key) -> None:
+    clear_scratch(folder.work)
     repository = repository_of(folder, lab)
     database = open_database(folder.path)
     if database.set_aside:

@@ -6,7 +6,6 @@ import http.client
 import os
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
@@ -14,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from blumeops.base.errors import BlumeError, EngineError, Unavailable, UserError
-from blumeops.base.files import private_folder
+from blumeops.base.files import scratch
 from blumeops.base.site import SiteFolder
 from blumeops.checks.check import CheckedLab
 from blumeops.engines.local import ports
@@ -137,11 +136,11 @@ def same_as_forge(folder: SiteFolder, lab: str, source: Path) -> bool:
     """Whether the forge's main has the same files as `source`, but for the secrets that were generated."""
     repository = Repository(folder.repository / f"{lab}.git")
     head = repository.head()
-    with tempfile.TemporaryDirectory(dir=private_folder(folder.work)) as scratch:
+    with scratch(folder.work, "compared-") as place:
         if head is None:
             return False
-        repository.export(head, Path(scratch, "lab"))
-        checkout = Path(scratch, "lab")
+        checkout = place / "lab"
+        repository.export(head, checkout)
         files = [path.relative_to(checkout) for path in checkout.rglob("*") if path.is_file()]
         return all(
             (source / name).is_file() and (source / name).read_bytes() == (checkout / name).read_bytes()

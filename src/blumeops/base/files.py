@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from blumeops.base.errors import EngineError
@@ -76,3 +77,33 @@ def locked(path: Path, wait: bool = True) -> Iterator[bool]:
         yield ours
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def scratch(folder: Path, prefix: str) -> Iterator[Path]:
+    """A folder of its own in `folder`, taken away at the end of the block. One that a killed process left is nobody's:
+    `clear_scratch` takes it away. Raises EngineError `BLU903`."""
+    with ExitStack() as held:
+        with locked(private_folder(folder) / _DOOR):  # nobody clears between the two
+            try:
+                path = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+            except OSError as error:
+                raise cannot_write(folder, error) from error
+            held.callback(shutil.rmtree, path, ignore_errors=True)
+            held.enter_context(locked(path / _IN_USE))
+        yield path
+
+
+def clear_scratch(folder: Path) -> None:
+    """Take away every scratch folder in `folder` that no living process uses."""
+    if not folder.is_dir():
+        return
+    with locked(folder / _DOOR):
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                with locked(path / _IN_USE, wait=False) as ours:
+                    if ours:
+                        shutil.rmtree(path, ignore_errors=True)
+
+
+_DOOR, _IN_USE = ".lock", ".in-use"

@@ -60,6 +60,7 @@ PUSH_BYTES = 50 << 20
 FETCHED = "fetched-"
 """The beginning of the name of a quarantine for what a remote sent (`remote.fetched`)."""
 
+_INDEX = "blumeops-index-"
 _NAME = re.compile(r"[A-Za-z0-9][\w./~^@{}-]{0,199}\Z", re.ASCII)
 
 
@@ -235,6 +236,8 @@ class Repository:
         for left in (self.path / "objects").glob("*incoming-*"):
             shutil.rmtree(left, ignore_errors=True)
         if locks:
+            for left in self.path.glob(f"{_INDEX}*"):
+                shutil.rmtree(left, ignore_errors=True)
             for left in (self.path / "objects").glob(f"{FETCHED}*"):
                 shutil.rmtree(left, ignore_errors=True)
             for lock in [*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")]:
@@ -245,7 +248,7 @@ class Repository:
 
     @contextmanager
     def _index(self) -> Iterator[dict[str, str]]:
-        with tempfile.TemporaryDirectory(prefix="blumeops-index-") as scratch:
+        with tempfile.TemporaryDirectory(prefix=_INDEX, dir=self.path) as scratch:
             yield {"GIT_INDEX_FILE": f"{scratch}/index"}
 
     def _index_lines(self, files: Mapping[str, bytes | None], index: Mapping[str, str]) -> bytes:

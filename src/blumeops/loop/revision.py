@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from blumeops.base.errors import BlumeError
-from blumeops.base.files import private_folder
+from blumeops.base.files import scratch
 from blumeops.base.findings import Finding, Place
 from blumeops.checks.check import CheckedLab, check
 from blumeops.forge.repository import Repository
@@ -35,7 +32,7 @@ class Revision:
 
 def read_revision(repository: Repository, work: Path, name: str, env: Mapping[str, str] | None = None) -> Revision:
     """Check and render revision `name`; `env` names the quarantine of a push that is not accepted yet."""
-    with _scratch(work) as folder:
+    with scratch(work, "revision-") as folder:
         try:
             repository.export(name, folder / "lab", env)
             findings, passed = _checked(folder / "lab")
@@ -65,12 +62,3 @@ def _checked(folder: Path) -> tuple[tuple[Finding, ...], CheckedLab | None]:
             checked = check(loaded)
             return checked.findings, checked.passed
     return tuple(refused), None
-
-
-@contextmanager
-def _scratch(work: Path) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="revision-", dir=private_folder(work)))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
