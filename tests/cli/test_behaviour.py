@@ -66,7 +66,7 @@ def test_a_plan_as_json_is_as_promised(tmp_path: Path) -> None:
     done = run("blumeops plan --json --exit-code --lab REPO/labs/first --state TMP/state", tmp_path)
     found = json.loads(done.stdout)
     assert done.returncode == 3
-    assert list(found) == ["version", "from", "to", "changes"]
+    assert list(found) == ["version", "from", "to", "changes", "exposure"]
     assert [change["unit"] for change in found["changes"]] == ["caddy", "postgresql", "miniflux"]
     assert list(found["changes"][0]) == ["unit", "action", "why", "effects", "diff"]
     assert not (tmp_path / "state").exists()

@@ -132,7 +132,14 @@ FILES = {"a.ini": ("x",)}
             ("the file a.ini changes", "no address becomes https://w", RELOAD),
         ),
         ({}, {"secret_files": {"k": "op://v/i/f"}}, "restart", "secrets changed", (RESTART,)),
-        ({}, {"place": "other", "memory": 1}, "record", "memory, place changed", ("nothing is restarted",)),
+        (
+            {},
+            {"place": "other", "heal": False},
+            "record",
+            "what becomes of changes by hand, place changed",
+            ("nothing is restarted",),
+        ),
+        ({}, {"memory": 1}, "restart", "limit of memory changed", (RESTART,)),
         (
             {},
             {"grants": (GRANT,)},

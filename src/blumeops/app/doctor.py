@@ -15,7 +15,7 @@ from blumeops.app.site import environment
 from blumeops.base.errors import BlumeError
 from blumeops.base.site import SiteFolder
 from blumeops.checks.check import CheckedLab
-from blumeops.engines.local import leftovers, ports
+from blumeops.engines.local import leftovers, limits, ports
 from blumeops.engines.local.folders import check_reachable, service_account
 from blumeops.engines.local.programs import cache_folder
 from blumeops.engines.local.programs.foresee import first_of
@@ -56,6 +56,7 @@ def examine(checked: CheckedLab, folder: Path, site: SiteFolder, age_key: Path |
     yield _writable("programs' cache", cache_folder(), "export BLUMEOPS_CACHE=DIR")
     yield from _space({"state": site.path, "programs' cache": cache_folder()})
     yield _key(site, folder, age_key)
+    yield _limits(site, units.values())
 
 
 def _tools() -> Iterator[Answer]:
@@ -84,6 +85,14 @@ def _program(unit: LocalUnit) -> Answer:
     reasons = "; ".join(f"{source.kind} {source.name}: {missing.reason}" for source, missing in found)
     command = next((missing.command for _, missing in found if missing.command), "")
     return Answer(what, False, f"unavailable: {reasons or 'no source is named'}", command)
+
+
+def _limits(site: SiteFolder, units: Iterable[LocalUnit]) -> Answer:
+    """A lab runs without limits too: nothing lacks."""
+    count = sum(unit.memory is not None for unit in units)
+    found = limits.limits_for(site.path / "manager")
+    how = "are enforced by control groups" if found.base else f"are not enforced: {found.why}"
+    return Answer("limits of memory", True, f"those of {count} services {how}")
 
 
 def _port(field: str, number: int, site: SiteFolder, protocols: Iterable[str] = ("tcp",)) -> Answer:

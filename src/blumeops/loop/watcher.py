@@ -17,6 +17,7 @@ from functools import partial
 from blumeops.base.errors import BlumeError
 from blumeops.engines.local.engine import Observed
 from blumeops.engines.local.exits import Exits
+from blumeops.engines.local.observe import over_limit
 from blumeops.loop.follow_up import FollowUp
 from blumeops.loop.revision import Revision
 from blumeops.loop.sync import Around, Site, look, no_secrets
@@ -39,8 +40,10 @@ class Watcher:
         self._follow_up = FollowUp()
         self._wake = asyncio.Event()
         self._seen: dict[str, Observed] = {}
-        self._ends: dict[str, tuple[str, int, float]] = {}
-        """By unit: the process and pid that ended, and when; until the unit is back."""
+        self._ends: dict[str, tuple[str, int, float, str]] = {}
+        """By unit: the process and pid that ended, when, and how; until the unit is back."""
+        self._kills: dict[str, int] = {}
+        """By process: how often its memory was used up, as of the last look."""
         self._news: set[int] = set()
         """Pids that ended since the last look."""
 
@@ -57,6 +60,7 @@ class Watcher:
                 self._follow_up.looked(name, False, now)
             self._seen[name] = each
         pids = {each.instance: each.pid for each in self._seen.values() if each.instance and each.pid}
+        self._kills |= {process: self._manager.memory_kills(process) for process in pids}
         self._exits.follow({**pids, MANAGER: self._manager.pid()})
         self._wake.set()
 
@@ -72,7 +76,7 @@ class Watcher:
                 due = self._follow_up.due(clock())
                 if revision and due:
                     gone, self._news = self._news, set()
-                    notes = dict.fromkeys(self._ends, "ended by itself")
+                    notes = {unit: why for unit, (*_, why) in self._ends.items()}
                     look_at = partial(self._look, revision, Around(sorted(due), gone, notes))
                     self._tell(due, await asyncio.to_thread(look_at), clock())
                 else:
@@ -84,9 +88,13 @@ class Watcher:
         if process == MANAGER:
             self._attend()
             return
-        now = asyncio.get_running_loop().time()
+        now, revision = asyncio.get_running_loop().time(), self._revision()
         for unit in [name for name, each in self._seen.items() if each.instance == process]:
-            self._ends[unit] = (process, pid, now)
+            over = self._manager.memory_kills(process) > self._kills.get(process, 0)
+            why = (
+                over_limit(revision.units[unit]) if over and revision and unit in revision.units else "ended by itself"
+            )
+            self._ends[unit] = (process, pid, now, why)
             self._news.add(pid)
             self._follow_up.begin(unit, now)
         self._wake.set()
@@ -108,7 +116,7 @@ class Watcher:
         for name in due:
             each = seen.get(name)
             self._follow_up.looked(name, each is not None and _settled(each), now)
-            process, pid, when = self._ends.get(name, ("", 0, now))
+            process, pid, when, why = self._ends.get(name, ("", 0, now, ""))
             if each is None or not process:
                 continue
             if each.instance != process:  # it was replaced, not lost
@@ -119,8 +127,8 @@ class Watcher:
                 if any(other.state == "waiting" and not other.instance for other in self._seen.values()):
                     self._attend()
             elif pid:
-                log.warning("%s ended by itself%s", name, f": {each.reason}" if each.reason else "")
-                self._ends[name] = (process, 0, when)  # told
+                log.warning("%s %s%s", name, why, f": {each.reason}" if each.reason else "")
+                self._ends[name] = (process, 0, when, why)  # told
 
 
 def _settled(each: Observed) -> bool:

@@ -19,14 +19,14 @@ Action = Literal["start", "restart", "replace", "reload", "record", "remove"]
 MOST_COMPARED = 5000
 """Lines of a unit, before and after together, that are compared one by one."""
 _NO_RESTART = {
-    "app", "place", "url", "needs", "memory", "health", "sources", "grants", "init", "state", "samples", "update",
+    "app", "place", "url", "needs", "health", "sources", "grants", "init", "state", "samples", "update",
     "reload", "metrics", "heal",
 }  # fmt: skip
 """What the running process does not see: the engine compares how it was started."""
 _FIELDS = {
     "env": "environment", "url": "address", "init": "first start", "secret_files": "secrets", "stop_signal": "stop",
     "stop_seconds": "stop", "sources": "where the program comes from", "grants": "database", "state": "what is kept",
-    "heal": "what becomes of changes by hand",
+    "heal": "what becomes of changes by hand", "memory": "limit of memory",
 }  # fmt: skip
 """The names of fields in a person's words, where they differ."""
 

@@ -51,7 +51,7 @@ BECOMES = {
     "samples": "copied into the folder when it is empty before the first start",
     "update": "old one stopped, state copied, both brought back if the new one fails; or new one beside it first",
     "stop": "the signal, and the time until SIGKILL",
-    "resources": "a limit of the container; none is enforced on plain processes",
+    "resources": "a limit of the container; for a process a control group of Linux, where we may make one",
     "devices": "given to the container; a plain process sees all that its user may",
 }
 

@@ -6,8 +6,10 @@ of us (argv, configuration) holds no secret, since those come by the file; the r
 start time and boot), so whoever finds it later can end exactly this process; root's rights are gone before the program
 starts.
 
-Standard library only, and as little of it as can be: it runs before each start. There is no memory limit:
-RLIMIT_AS counts reserved addresses, which kills Go programs, and cgroups need rights that we may not have.
+A limit of memory is a control group's (`limits.py`), entered while we have the rights to. (RLIMIT_AS counts reserved
+addresses, which kills Go programs.) Where it cannot be had the log says so, and the program starts all the same.
+
+Standard library only, and as little of it as can be: it runs before each start.
 """
 
 import json
@@ -35,18 +37,56 @@ def identity(pid: int) -> str:
     return "" if state.startswith("Z") else since.strip()
 
 
+def memory_kills(group: str) -> int:
+    """How often the kernel ended a process of this group because its memory was used up; 0 where that is not told.
+    Version 2 of control groups tells it in memory.events, version 1 in memory.oom_control."""
+    for name in ("memory.events", "memory.oom_control"):
+        try:
+            with open(f"{group}/{name}", encoding="ascii") as file:
+                for line in file:
+                    word, _, count = line.partition(" ")
+                    if word == "oom_kill":
+                        return int(count)
+        except (OSError, ValueError):
+            continue
+    return 0
+
+
+def enter(group: str, file: str, limit: int) -> None:
+    """Go into the control group, and limit the memory of all in it. Whoever cannot goes on without."""
+    site = group.rpartition("/")[0]
+    words = [(f"{group}/{file}", str(limit)), (f"{group}/cgroup.procs", str(os.getpid()))]
+    try:
+        if not os.path.isdir(site):
+            os.mkdir(site)  # noqa: PTH102 - importing pathlib takes longer than all the rest here
+        if file == "memory.max":  # version 2: each group says what those in it may limit
+            with open(f"{site}/cgroup.subtree_control", "w", encoding="ascii") as control:
+                control.write("+memory")
+        if not os.path.isdir(group):
+            os.mkdir(group)  # noqa: PTH102 - as above
+        for path, word in words:
+            with open(path, "w", encoding="ascii") as control:
+                control.write(word)
+    except OSError as error:
+        sys.stdout.write(f"its memory is not limited: {error}\n")
+        sys.stdout.flush()
+
+
 def main(path: str) -> None:
     """Record, drop rights, exec. What fails is printed for the log, and the exit code is 78 (configuration)."""
     with open(path, encoding="utf-8") as file:
         spec: dict[str, Any] = json.load(file)
     record = spec["record"]
     with open(f"{record}.new", "w", encoding="utf-8") as file:
-        json.dump({"pid": os.getpid(), "identity": identity(os.getpid())}, file)
+        kills = memory_kills(spec["limit"]["group"]) if spec["limit"] else 0
+        json.dump({"pid": os.getpid(), "identity": identity(os.getpid()), "memory_kills": kills}, file)
     os.replace(f"{record}.new", record)
     if spec.get("clear"):
         # What the program is in the place of may have outlived its client: it would be there twice.
         silent = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
         os.waitpid(os.posix_spawn(spec["clear"][0], spec["clear"], spec["env"], file_actions=silent), 0)
+    if spec["limit"]:
+        enter(spec["limit"]["group"], spec["limit"]["file"], spec["memory"])
     if spec["user"] is not None:
         os.setgroups([])
         os.setgid(spec["group"])

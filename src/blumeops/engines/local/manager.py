@@ -34,6 +34,8 @@ class ProcessSpec:
     clear: tuple[str, ...] = ()
     """A command that ends what an earlier run left where no process shows it: a container. Run before each start and
     after each end; safe to repeat, and its exit code says nothing."""
+    memory: int | None = None
+    """Bytes that it and its children may use together, where the platform can limit that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,12 @@ class ProcessManager(Protocol):
     def has_ended(self, name: str, pid: int) -> bool:
         """Whether the process that was started as `name` with this pid is known to have ended: its pid may be
         another's by now."""
+
+    def memory_kills(self, name: str) -> int:
+        """How often the kernel has ended a process of this program for its memory, as far as that is told."""
+
+    def out_of_memory(self, name: str) -> bool:
+        """Whether that happened since its last start."""
 
     def pid(self) -> int:
         """The manager's own process; 0 when it does not run."""

@@ -17,6 +17,8 @@ from blumeops.engines.local.record import Instance, Record, digest_of
 from blumeops.engines.local.refusals import still_refused
 from blumeops.engines.local.resolve import references_of
 from blumeops.engines.local.site import Site
+from blumeops.lab.quantities import size_text
+from blumeops.render.local_unit import LocalUnit
 
 State = Literal["running", "starting", "stopped", "failed", "waiting", "provided", "scheduled", "unavailable"]
 
@@ -59,6 +61,11 @@ def observe(site: Site, around: Collection[str] | None = None, ended: Collection
     return {name: _explained(each, records[name], seen) for name, each in seen.items()}
 
 
+def over_limit(unit: LocalUnit) -> str:
+    """What is said of a unit that the kernel ended for its memory."""
+    return f"was killed: it used more memory than its limit of {size_text(unit.memory or 0)}"
+
+
 def _neighbours(records: Mapping[str, Record], around: Collection[str]) -> list[str]:
     """The names of `around`, of those that use them and of what all of them need."""
     needs = {name: set(record.wanted.needs) for name, record in records.items()}
@@ -99,6 +106,8 @@ def _look(site: Site, record: Record, processes: dict[str, Process]) -> Observed
     if state == "failed":
         words = _last_words(site, at)
         reason = f"ended by itself: {words}" if words else "ended by itself"
+        if site.manager.out_of_memory(at.process):
+            reason = over_limit(at.unit)
     changed = drift.of(site, at)
     if not reason and changed:
         reason = f"{', '.join(changed)} changed by hand{'' if at.unit.heal else '; left so: heal: false'}"

@@ -182,6 +182,7 @@ class Resolver:
             stop_seconds=unit.stop_seconds,
             user=folders.account.user,
             group=folders.account.group,
+            memory=unit.memory,
         )
         return Resolved(spec, files, secret_files)
 

@@ -35,7 +35,7 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 from blumeops.base.errors import BlumeError, EngineError, Unavailable, UserError
 from blumeops.base.files import PRIVATE, locked, private_folder, write_whole
 from blumeops.base.processes import must, run
-from blumeops.engines.local import launch, leftovers
+from blumeops.engines.local import launch, leftovers, limits
 from blumeops.engines.local.manager import Process, ProcessSpec, RunState
 
 YOUNG = 5
@@ -115,6 +115,7 @@ class Supervisor:
                 return False
             self._end_what_was_left()
             self.socket.unlink(missing_ok=True)
+            self._renew_limits()
             self._start_daemon()
         return True
 
@@ -135,6 +136,7 @@ class Supervisor:
             form = json.loads(self._spec_file(name).read_text())
             form["env"].pop(leftovers.MARK)
             form.pop("record")
+            form.pop("limit", None)
             paths = {"cwd": Path(form["cwd"]), "log": Path(form["log"])}
             words = {"argv": tuple(form["argv"]), "clear": tuple(form.get("clear", ()))}
             return ProcessSpec(**form | paths | words)
@@ -176,6 +178,8 @@ class Supervisor:
     def remove(self, name: str) -> None:
         """See `ProcessManager`."""
         self.stop(name)
+        if group := self._group(name):
+            limits.remove(group)
         with self._alone():
             self._conf_file(name).unlink(missing_ok=True)
             self._spec_file(name).unlink(missing_ok=True)
@@ -202,6 +206,19 @@ class Supervisor:
         except (OSError, ValueError, LookupError, TypeError):
             return False  # launch.py has not come to it yet
 
+    def memory_kills(self, name: str) -> int:
+        """See `ProcessManager`."""
+        group = self._group(name)
+        return launch.memory_kills(str(group)) if group else 0
+
+    def out_of_memory(self, name: str) -> bool:
+        """See `ProcessManager`."""
+        try:
+            before = int(json.loads(self._record(name).read_text())["memory_kills"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return False
+        return self.memory_kills(name) > before
+
     def pid(self) -> int:
         """See `ProcessManager`."""
         daemon = self._daemon()
@@ -215,8 +232,18 @@ class Supervisor:
         if daemon:
             leftovers.end(leftovers.wait([daemon], 30))
         self._end_what_was_left()
+        for file in (self.folder / "programs").glob("*.json"):
+            if group := self._group(file.stem):
+                limits.remove(group)
 
     # supervisord itself
+
+    def _renew_limits(self) -> None:
+        """Where groups can be made may be another place than before: another session, another boot."""
+        for file in (self.folder / "programs").glob("*.json"):
+            spec = self.defined(file.stem)
+            if spec and json.loads(file.read_text()) != (form := self._launch_form(spec)):
+                write_whole(file, json.dumps(form), PRIVATE)
 
     def _start_daemon(self) -> None:
         user = "user=root" if os.geteuid() == 0 else ""
@@ -290,12 +317,23 @@ class Supervisor:
             seconds=math.ceil(spec.stop_seconds), log=_plain(spec.log),
         )  # fmt: skip
 
-    def _launch_form(self, spec: ProcessSpec) -> dict[str, object]:
+    def _group(self, name: str) -> Path | None:
+        """The control group that the program was given at its definition."""
+        try:
+            return Path(json.loads(self._spec_file(name).read_text())["limit"]["group"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+
+    def _launch_form(self, spec: ProcessSpec) -> dict[str, Any]:
+        found = limits.limits_for(self.folder)
+        group = found.group(spec.name)
         return {
             "name": spec.name, "argv": list(spec.argv), "env": spec.env | {leftovers.MARK: str(self._mark(spec.name))},
             "cwd": str(spec.cwd), "log": str(spec.log), "stop_signal": spec.stop_signal,
             "stop_seconds": spec.stop_seconds, "user": spec.user, "group": spec.group, "restart": spec.restart,
             "clear": list(spec.clear), "record": str(self._record(spec.name)),
+            "memory": spec.memory,
+            "limit": {"group": str(group), "file": found.file} if group and spec.memory else None,
         }  # fmt: skip
 
     def _set_autostart(self, name: str, started: bool) -> None:
