@@ -108,7 +108,10 @@ class Watcher:
             engine = self._site.engine(reader(revision, self._site.key))
             free = [name for name in around.names if not engine.busy(name)]
             return look(self._site, engine, revision, replace(around, names=free)) if free else {}
-        except BlumeError as error:  # the look at everything says what is to be said of that
+        except (
+            BlumeError,
+            OSError,
+        ) as error:  # a change took a file away meanwhile; the look at everything says the rest
             log.warning("%s", error)
             return {}
 
