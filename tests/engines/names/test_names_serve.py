@@ -9,6 +9,7 @@ import subprocess
 import time
 from contextlib import ExitStack, suppress
 
+import dns.exception
 import dns.message
 import dns.query
 import dns.rcode
@@ -192,6 +193,8 @@ def test_a_bug_in_an_answer_costs_this_answer_alone() -> None:
 
 
 def _asks(port: int) -> bool:
-    """Whether a question over UDP is answered."""
+    """Whether a question over UDP is answered; one that a full queue swallowed is not, and may be asked again."""
     query = dns.message.from_wire(FEED)
-    return dns.query.udp(query, "127.0.0.1", 5, port).rcode() == dns.rcode.NOERROR
+    with suppress(dns.exception.Timeout):
+        return dns.query.udp(query, "127.0.0.1", 2, port).rcode() == dns.rcode.NOERROR
+    return False
