@@ -206,11 +206,14 @@ class Repository:
         return self.advance(revision, None)
 
     def advance(self, revision: str, old: str | None) -> str:
-        """Move main from `old` to `revision`; returns that. Raises EngineError `BLU602` when main is not at `old`."""
+        """Move main from `old` to `revision`; returns that. One who brought it there meanwhile did our work: a look at
+        the remote, say, where we pushed it. Raises EngineError `BLU602` when main is at neither."""
         try:
             git(self.path, "update-ref", "--create-reflog", BRANCH, commit_id(revision), old or ZERO)
         except EngineError as error:
-            if self.head() == old:
+            if (head := self.head()) == revision:
+                return revision
+            if head == old:
                 raise
             raise EngineError("BLU602", "main", "was moved by somebody else meanwhile", "repeat it") from error
         return revision

@@ -118,6 +118,8 @@ def test_import_plain_folder(repository: Repository, tmp_path: Path) -> None:
     assert repository.log()[0].parents == ()
     names = Client(repository.path).git("ls-tree", "-r", "--name-only", "main").split()
     assert names == [".gitignore", "lab.yaml", "s/b"]
+    assert repository.advance(revision, None) == revision  # whoever brought it there: it is there
+    (lab / "lab.yaml").write_text("y")
     with pytest.raises(EngineError, match="BLU602"):
         repository.import_folder(lab)
 
