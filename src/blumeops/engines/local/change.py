@@ -16,14 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from blumeops.base.errors import BlumeError, EngineError, Unavailable
-from blumeops.engines.local import addresses, health, helpers, instance, leftovers, ports, samples, snapshots
-from blumeops.engines.local.folders import check_reachable, give
+from blumeops.base.errors import BlumeError, EngineError
+from blumeops.engines.local import addresses, health, helpers, instance, leftovers, ports, ready, snapshots
+from blumeops.engines.local.grants import Grants
 from blumeops.engines.local.programs import Program
-from blumeops.engines.local.programs.found import copied
 from blumeops.engines.local.record import SLOTS, Failure, Instance, Record, process_name
 from blumeops.engines.local.refusals import refusal
-from blumeops.engines.local.resolve import Resolved, Resolver, shares_of
+from blumeops.engines.local.resolve import Resolved
 from blumeops.engines.local.site import Outcome, Site
 from blumeops.render.local_unit import LocalUnit
 
@@ -39,21 +38,19 @@ class Change:
     def __init__(self, site: Site, unit: LocalUnit, say: Callable[[str], None]) -> None:
         self.site, self.unit, self.say = site, unit, say
         self.record = site.records.read(unit.unit) or Record(wanted=unit)
-        self.granted = self.record.pending is not None
-        """Whether providers may have been told what the form that serves does not know."""
+        self.grants = Grants(site, unit, told=self.record.pending is not None)
 
     def make(self) -> Outcome:
         """Do what is to be done."""
         self._settle()
         self._keep(wanted=self.unit, waits_for="", failed=None)
-        missing = self._missing_need()
+        missing = ready.missing_need(self.site, self.unit)
         if missing:
             self._keep(waits_for=missing)
             return Outcome(self.unit.unit, "waiting", f"waits for {missing}")
         self._resume()
-        program = self.site.programs.obtain(self.unit.sources, self.unit.version, self.say)
-        program = self._within_reach(program)
-        self._folders(program)
+        program = ready.program(self.site, self.unit, self.say)
+        ready.folders(self.site, self.unit, program, first=self.record.serving is None)
         serving = self.record.serving
         if serving is None:
             return self._move(program, "started")
@@ -75,23 +72,6 @@ class Change:
         return self._stay(serving)
 
     # before
-
-    def _within_reach(self, program: Program) -> Program:
-        """The program where the services' user can run it: below the state, if it lies in a closed folder."""
-        folders = self.site.folders
-        if folders.account.user is None or program.image:
-            return program
-        hint = "put it where others may read it"
-        try:
-            check_reachable(program.folder, folders.account, hint)
-        except Unavailable:
-            program = copied(program, folders.shared(folders.state / "programs"))
-            try:
-                check_reachable(program.folder, folders.account, hint)
-            except Unavailable as error:
-                why = f"its program is in {program.folder}, and {error.subject} {error.message}"
-                raise Unavailable(error.code, self.unit.unit, why, hint) from error
-        return program
 
     def _settle(self) -> None:
         """Take back what an earlier change left half done: every instance but the one that serves, and but one that
@@ -120,43 +100,11 @@ class Change:
             return
         self._bring_back(new)
 
-    def _missing_need(self) -> str:
-        for need in self.unit.needs:
-            record = self.site.records.read(need)
-            if record is None:
-                return need
-            if record.wanted.provided or record.wanted.kind == "job":
-                continue
-            if record.serving is None or self.site.process(record.serving.process).state not in ("running", "starting"):
-                return need
-            probe = self.site.probe(record.serving)
-            if probe is None or health.ask(probe):
-                return need
-        return ""
-
-    def _folders(self, program: Program) -> None:
-        folders, name = self.site.folders, self.unit.unit
-        folders.of_service(folders.home(name))
-        folders.of_service(folders.sockets(name))
-        folders.shared(folders.state / "data" / name)
-        for each in self.unit.state:
-            if self.record.serving is None or not folders.data(name, each).exists():
-                self._give(self.site.resolver(self.unit, SLOTS[0], {}, program.image), each)
-        if self.record.serving is None:
-            samples.put(self.site.resolver(self.unit, SLOTS[0], {}, program.image).owned, self.unit)
-        for share in shares_of(self.unit):
-            folders.make_share(share)
-
-    def _give(self, to: Resolver, *names: str) -> None:
-        """These state folders shall be of whoever runs so: a container is another user than a process."""
-        for name in names:
-            give(self.site.folders.data(self.unit.unit, name), to.owned.account, self.site.folders.account)
-
     def _start(self, at: Instance) -> None:
         resolver = self.site.resolver_of(at)
         if resolver.contained:
             resolver.contained.connect()
-        self._give(resolver, *at.unit.state)
+        ready.give_state(self.site, at.unit, resolver, *at.unit.state)
         self.site.manager.start(at.process)
 
     def _resolve(self, at: Instance, program: Program) -> Resolved | None:
@@ -182,15 +130,15 @@ class Change:
     def _stay(self, serving: Instance) -> Outcome:
         """The instance is as wanted; it must run and be healthy."""
         action = "unchanged"
-        if serving.unit != self.unit or self.granted:
-            self._grant(serving.slot)
+        if serving.unit != self.unit or self.grants.told:
+            self.grants.make(serving.slot)
         if serving.unit != self.unit:
             serving = serving.model_copy(update={"unit": self.unit})
             self._keep(serving=serving)
             action = "recorded"
         mark = health.size_of(self._log(serving))
         if self.site.process(serving.process).state == "stopped":
-            self._grant(serving.slot)
+            self.grants.make(serving.slot)
             self.say(f"{self.unit.unit}: starting")
             self._start(serving)
             action = "started"
@@ -211,7 +159,7 @@ class Change:
         mark = health.size_of(self._log(serving))
         other: BlumeError | None = None
         try:
-            granted = self._granted()
+            granted = self.grants.made()
             instance.write_files(folders, folder, wanted.files)
             self.say(f"{self.unit.unit}: reloading")
             helpers.reload(self.unit, resolver, wanted.spec.env)
@@ -226,7 +174,7 @@ class Change:
             self._done(serving=new)
             self._switch(new)
             return Outcome(self.unit.unit, "reloaded")
-        why += self._last(serving, mark) + self._grant_again(serving)
+        why += self._last(serving, mark) + self.grants.again(serving)
         instance.write_files(folders, folder, before)
         try:
             helpers.reload(serving.unit, resolver, wanted.spec.env)
@@ -247,7 +195,7 @@ class Change:
                 snapshots.require_room(self.site.folders, self.unit.unit, keeps)
         except BlumeError:
             with suppress(BlumeError):
-                if not self._grant_again(old):
+                if not self.grants.again(old):
                     self._keep(pending=None)
             raise
         other: BlumeError | None = None
@@ -294,7 +242,7 @@ class Change:
         self._keep(pending=new)
         instance.write(resolver.owned, self._folder(slot), resolved)
         self.record = helpers.initialise(unit, resolver, resolved.spec.env, site.records, self.record)
-        self._grant(slot)
+        self.grants.make(slot)
         site.manager.define(resolved.spec)
         return new, health.size_of(resolved.spec.log)
 
@@ -347,7 +295,7 @@ class Change:
         if old is None:
             self._keep(pending=None)
             return self._refused(why, "failed", other)
-        why += self._grant_again(old)
+        why += self.grants.again(old)
         if self.site.process(old.process).state == "stopped":
             self.say(f"{self.unit.unit}: bringing back {old.unit.version}")
             self._start(old)
@@ -372,34 +320,6 @@ class Change:
         snapshots.bring_back(self.site, new.unit, self.record.snapshot)
         self._keep(snapshot=None)
         snapshots.discard(self.site.folders, self.unit.unit)
-
-    def _grant(self, slot: str) -> None:
-        """Let the providers make what the wanted form needs; what they were told is kept with its instance."""
-        instance.keep_grants(self._folder(slot), self._granted())
-
-    def _granted(self) -> list[helpers.Granted]:
-        done = []
-        for wish in self.unit.grants:
-            provider, spec = self.site.provider(wish.provider)
-            resolver = self.site.resolver_of(provider)
-            told = helpers.resolved(wish, resolver)
-            self.granted = True
-            helpers.grant(self.unit.unit, told, spec, resolver)
-            done.append(told)
-        return done
-
-    def _grant_again(self, old: Instance | None) -> str:
-        """The providers shall know the old form's passwords again; empty, or what went wrong."""
-        if old is None or not self.granted:
-            return ""
-        try:
-            for told in instance.kept_grants(self._folder(old.slot)):
-                provider, spec = self.site.provider(told.provider)
-                helpers.grant(self.unit.unit, told, spec, self.site.resolver_of(provider))
-        except BlumeError as error:
-            return f"; and what its providers were told: {error.message}"
-        self.granted = False
-        return ""
 
     def _wait(self, at: Instance) -> str:
         probe = self.site.probe(at)

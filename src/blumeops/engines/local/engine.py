@@ -15,6 +15,7 @@ from pathlib import Path
 from blumeops.base.errors import BlumeError
 from blumeops.engines.local import addresses, drift, helpers, instance, leftovers
 from blumeops.engines.local.change import Change
+from blumeops.engines.local.daemon import must_be_nameable
 from blumeops.engines.local.folders import Folders, service_account
 from blumeops.engines.local.manager import ProcessManager
 from blumeops.engines.local.observe import Observed, observe
@@ -23,7 +24,7 @@ from blumeops.engines.local.record import SLOTS, Record, Records, digest_of, pro
 from blumeops.engines.local.refusals import failed, still_refused
 from blumeops.engines.local.resolve import Secrets
 from blumeops.engines.local.site import Outcome, Site
-from blumeops.engines.local.supervisor import Supervisor, must_be_nameable
+from blumeops.engines.local.supervisor import Supervisor
 from blumeops.render.local_unit import LocalUnit
 
 __all__ = ["LocalEngine", "Observed", "Outcome", "digest_of", "local_engine"]

@@ -8,34 +8,31 @@ In: program specs. Out: processes that outlive us, rotated logs, states. Layout 
     pids/NAME.json        who it became: pid and start time
 
 Promised: a killed supervisord's programs are ended before the next one starts them again (it would double
-them otherwise); a program that was started comes back with the manager, a stopped one does not. The daemon
-inherits nothing from who started it: no descriptors, no terminal, no environment but PATH and the locale.
+them otherwise); a program that was started comes back with the manager, a stopped one does not.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import math
 import os
-import re
 import shlex
 import signal
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
-from supervisor.xmlrpc import Faults, SupervisorTransport
+from supervisor.xmlrpc import Faults
 
-from blumeops.base.errors import BlumeError, EngineError, Unavailable, UserError
-from blumeops.base.files import PRIVATE, locked, private_folder, write_whole
-from blumeops.base.processes import must, run
+from blumeops.base.errors import BlumeError, EngineError, Unavailable
+from blumeops.base.files import PRIVATE, private_folder, write_whole
+from blumeops.base.processes import run
 from blumeops.engines.local import launch, leftovers, limits
+from blumeops.engines.local.daemon import Daemon, plain
 from blumeops.engines.local.manager import Process, ProcessSpec, RunState
 
 YOUNG = 5
@@ -44,29 +41,6 @@ YOUNG = 5
 STATES: dict[str, RunState] = {
     "STARTING": "starting", "RUNNING": "running", "BACKOFF": "crashed", "EXITED": "crashed", "FATAL": "crashed",
 }  # fmt: skip
-UNFIT = re.compile(r"[;#%\[*?\x00-\x1f\x7f]")
-"""In a path these are not themselves to supervisor: comments, expansions, patterns, the ends of lines."""
-AWAY = (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError)
-
-DAEMON = """\
-[unix_http_server]
-file={socket}
-chmod=0700
-[rpcinterface:supervisor]
-supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
-[supervisord]
-logfile={folder}/supervisord.log
-logfile_maxbytes=1MB
-logfile_backups=1
-pidfile={folder}/supervisord.pid
-childlogdir={folder}
-directory={folder}
-identifier=blumeops
-umask=077
-{user}
-[include]
-files=conf.d/*.conf
-"""
 
 PROGRAM = """\
 [program:{name}]
@@ -86,43 +60,32 @@ stdout_logfile_backups=3
 """
 
 
-def must_be_nameable(path: Path) -> None:
-    """Raise UserError `BLU714` for a path that supervisor's configuration cannot name."""
-    found = UNFIT.search(str(path))
-    if found:
-        why = f"has {found.group()!r} in it, with which services cannot be run"
-        raise UserError("BLU714", repr(str(path)), why, "choose another folder with --state")
-
-
 class Supervisor:
     """`ProcessManager` by supervisord. `folder`: its state; `sockets`: a short folder of ours for its socket."""
 
     def __init__(self, folder: Path, sockets: Path) -> None:
         """Raises UserError `BLU714` for a path that supervisor's configuration cannot name."""
-        for path in (folder, sockets):
-            must_be_nameable(path)
         self.folder = folder
-        self.socket = sockets / "supervisor.sock"
+        self._daemon = Daemon(folder, sockets)
 
     def ensure_running(self) -> bool:
         """See `ProcessManager`. Raises EngineError `BLU720` when the daemon does not come up."""
-        if self._answers():
+        if self._daemon.answers():
             return False
         for name in ("", "conf.d", "programs", "pids"):
             private_folder(self.folder / name)
-        with self._alone():
-            if self._answers():
+        with self._daemon.alone():
+            if self._daemon.answers():
                 return False
             self._end_what_was_left()
-            self.socket.unlink(missing_ok=True)
             self._renew_limits()
-            self._start_daemon()
+            self._daemon.start()
         return True
 
     def define(self, spec: ProcessSpec) -> None:
         """See `ProcessManager`."""
         write_whole(self._spec_file(spec.name), json.dumps(self._launch_form(spec)), PRIVATE)
-        with self._alone():
+        with self._daemon.alone():
             new, known = self._conf(spec, started=False), self._conf_file(spec.name)
             before = known.read_text() if known.exists() else ""
             write_whole(known, new, PRIVATE)
@@ -147,7 +110,7 @@ class Supervisor:
         """See `ProcessManager`."""
         self._set_autostart(name, True)
         try:
-            self._call("startProcess", name, False)
+            self._daemon.call("startProcess", name, False)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != Faults.ALREADY_STARTED:
                 raise EngineError("BLU721", name, f"supervisor does not start it: {fault.faultString}") from fault
@@ -158,14 +121,14 @@ class Supervisor:
         deadline = time.monotonic() + 5
         while True:
             try:
-                self._call("stopProcess", name, True)
+                self._daemon.call("stopProcess", name, True)
             except xmlrpc.client.Fault as fault:
                 if fault.faultCode == Faults.BAD_NAME:
                     break
             except Unavailable:
                 break  # what the next one finds, it ends
             try:
-                state = self._call("getProcessInfo", name)["statename"]
+                state = self._daemon.call("getProcessInfo", name)["statename"]
             except xmlrpc.client.Fault:
                 break
             # EXITED: it ended by itself this moment, and supervisor is about to start it again.
@@ -180,7 +143,7 @@ class Supervisor:
         self.stop(name)
         if group := self._group(name):
             limits.remove(group)
-        with self._alone():
+        with self._daemon.alone():
             self._conf_file(name).unlink(missing_ok=True)
             self._spec_file(name).unlink(missing_ok=True)
             self._record(name).unlink(missing_ok=True)
@@ -190,7 +153,7 @@ class Supervisor:
     def states(self) -> dict[str, Process]:
         """See `ProcessManager`."""
         try:
-            infos = self._call("getAllProcessInfo")
+            infos = self._daemon.call("getAllProcessInfo")
         except Unavailable:
             return {}
         return {
@@ -221,14 +184,14 @@ class Supervisor:
 
     def pid(self) -> int:
         """See `ProcessManager`."""
-        daemon = self._daemon()
+        daemon = self._daemon.process()
         return daemon.pid if daemon else 0
 
     def shutdown(self) -> None:
         """See `ProcessManager`."""
-        daemon = self._daemon()
+        daemon = self._daemon.process()
         with suppress(Unavailable, xmlrpc.client.Fault):
-            self._call("shutdown")
+            self._daemon.call("shutdown")
         if daemon:
             leftovers.end(leftovers.wait([daemon], 30))
         self._end_what_was_left()
@@ -245,31 +208,9 @@ class Supervisor:
             if spec and json.loads(file.read_text()) != (form := self._launch_form(spec)):
                 write_whole(file, json.dumps(form), PRIVATE)
 
-    def _start_daemon(self) -> None:
-        user = "user=root" if os.geteuid() == 0 else ""
-        conf = self.folder / "supervisord.conf"
-        write_whole(conf, DAEMON.format(folder=_plain(self.folder), socket=_plain(self.socket), user=user), PRIVATE)
-        env = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in os.environ}
-        # It makes itself a daemon (two forks, a session of its own, no descriptors) after it read its files.
-        done = run([sys.executable, "-I", "-m", "supervisor.supervisord", "-c", str(conf)], env=env)
-        must(done, "BLU720", "supervisord", f"see {self.folder}/supervisord.log")
-        deadline = time.monotonic() + 10
-        while not self._answers():
-            if time.monotonic() > deadline:
-                raise EngineError("BLU720", "supervisord", "does not answer", f"see {self.folder}/supervisord.log")
-            time.sleep(0.005)
-
-    def _daemon(self) -> psutil.Process | None:
-        """The supervisord of this folder, if it runs."""
-        try:
-            process = psutil.Process(int((self.folder / "supervisord.pid").read_text()))
-            return process if str(self.folder / "supervisord.conf") in process.cmdline() else None
-        except (FileNotFoundError, ValueError, psutil.Error):
-            return None
-
     def _end_what_was_left(self) -> None:
         """End a supervisord that answers no more, then every program whose record names a living process."""
-        daemon = self._daemon()
+        daemon = self._daemon.process()
         if daemon:
             leftovers.end([daemon])
         orphans, patience = [], 0.0
@@ -290,31 +231,15 @@ class Supervisor:
             with suppress(BlumeError):  # what cannot be ended now is before the next start
                 run(spec.clear, env=spec.env, seconds=spec.stop_seconds + 20)
 
-    def _answers(self) -> bool:
-        try:
-            return bool(self._call("getIdentification") == "blumeops")
-        except (Unavailable, xmlrpc.client.Fault):
-            return False
-
-    def _call(self, method: str, *arguments: object) -> Any:
-        transport = SupervisorTransport(None, None, f"unix://{self.socket}")
-        try:
-            proxy = xmlrpc.client.ServerProxy("http://localhost", transport=transport)
-            return getattr(proxy.supervisor, method)(*arguments)
-        except AWAY as error:
-            raise Unavailable("BLU722", "supervisord", "does not run, or does not answer") from error
-        finally:
-            transport.close()
-
     # one program
 
     def _conf(self, spec: ProcessSpec, started: bool) -> str:
         script = Path(launch.__file__)
         words = (sys.executable, "-I", "-S", str(script), str(self._spec_file(spec.name)))
         return PROGRAM.format(
-            name=spec.name, command=_plain(" ".join(map(shlex.quote, words))), autostart=str(started).lower(),
+            name=spec.name, command=plain(" ".join(map(shlex.quote, words))), autostart=str(started).lower(),
             restart=str(spec.restart).lower(), young=YOUNG, signal=spec.stop_signal,
-            seconds=math.ceil(spec.stop_seconds), log=_plain(spec.log),
+            seconds=math.ceil(spec.stop_seconds), log=plain(spec.log),
         )  # fmt: skip
 
     def _group(self, name: str) -> Path | None:
@@ -347,15 +272,15 @@ class Supervisor:
 
     def _add_group(self, name: str) -> None:
         try:
-            self._call("reloadConfig")
-            self._call("addProcessGroup", name)
+            self._daemon.call("reloadConfig")
+            self._daemon.call("addProcessGroup", name)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != Faults.ALREADY_ADDED:
                 raise EngineError("BLU721", name, f"supervisor refuses it: {fault.faultString}") from fault
 
     def _forget_group(self, name: str) -> None:
         try:
-            self._call("removeProcessGroup", name)
+            self._daemon.call("removeProcessGroup", name)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != Faults.BAD_NAME:
                 raise EngineError("BLU721", name, f"supervisor keeps it: {fault.faultString}") from fault
@@ -372,12 +297,6 @@ class Supervisor:
     def _mark(self, name: str) -> Path:
         return self.folder / "programs" / name
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One process at a time changes the configuration or starts the daemon."""
-        with locked(private_folder(self.folder) / "lock"):
-            yield
-
 
 def _recorded(file: Path) -> psutil.Process | None:
     """The very process that launch.py recorded, if it lives."""
@@ -387,8 +306,3 @@ def _recorded(file: Path) -> psutil.Process | None:
         return process if form["identity"] and launch.identity(form["pid"]) == form["identity"] else None
     except (OSError, ValueError, KeyError, psutil.Error):
         return None
-
-
-def _plain(text: object) -> str:
-    """Supervisor expands %(name)s in values."""
-    return str(text).replace("%", "%%")
