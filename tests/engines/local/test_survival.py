@@ -100,7 +100,7 @@ def test_manager_whose_socket_is_lost_is_replaced(engine: LocalEngine, state: Pa
     """Somebody cleans up the folder with the socket: the manager that nobody reaches is ended before the next."""
     apply(engine, units.web("one"), "started")
     daemon = supervisord(state)
-    engine.manager.socket.unlink()  # type: ignore[attr-defined]  # Supervisor has one
+    (engine.folders.short() / "supervisor.sock").unlink()
     apply(engine, units.web("one"), "unchanged")
     assert not leftovers.alive(daemon)
     assert len(servers(state, "server.py")) == 1
