@@ -124,6 +124,7 @@ MEANINGS = {
     "BLU304": "An image stands on a Mac, which runs native programs.",
     "BLU305": "The proxy stands on a host and could not reach this service in a cluster: the lab names no tailnet.",
     "BLU306": "A service in a cluster cannot do without a part of it that nobody describes (a warning).",
+    "BLU307": "A service is placed in a cluster, which runs images, and its app names none.",
     "BLU401": "The backups' share does not exist.",
     "BLU402": "A backup would lie on the very device that it is a backup of.",
     "BLU501": "What stands where a secret's reference should is none. It is not shown: it may be a value.",

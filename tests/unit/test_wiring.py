@@ -39,6 +39,7 @@ command: [store]
 secrets: {root: {}}
 provides:
   database: {port: sql, scheme: sql, create: {command: [make, "{{ database.name }}"], env: {P: "{{ secrets.root }}"}}}
+sources: [{container: example.org/store}]
 """
 SHARES = LAB.replace("role: compute", "role: compute, shares: {music: {path: /m, by: [nfs]}}")
 SERVICE = (

@@ -11,7 +11,7 @@ from blumeops.lab.model import Host, Lab
 
 
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
-    """Services on machines that are always on; parts of a cluster in one; what is routed is reachable."""
+    """Services on machines that are always on; images and parts of a cluster in one; what is routed is reachable."""
     hosts = lab.settings.hosts
     for name, service in lab.services.items():
         app = lab.app_of(name)
@@ -27,6 +27,7 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
     for name, cluster in lab.settings.clusters.items():
         if cluster.host in hosts:
             yield from _fit(cluster.host, hosts[cluster.host], lab.place("clusters", name, "host"), name)
+    yield from _without_images(lab)
     yield from _missing_parts(lab)
     network = lab.settings.network
     proxy = lab.services.get(network.proxy)
@@ -38,6 +39,25 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
                 )
                 hint = "name the tailnet in `network: {tailnet: …}`"
                 yield Finding("BLU305", lab.service_place(route.service), route.service, message, hint)
+
+
+def _without_images(lab: Lab) -> Iterator[Finding]:
+    """A cluster runs images alone. Site `here` would run the program as a process, and `home` nothing at all: the
+    mistake would be met on the day of the move."""
+    keepers = {service.database for service in lab.services.values()}
+    for name, service in lab.services.items():
+        app = lab.app_of(name)
+        if not service.cluster or app is None:
+            continue
+        kinds = {source.kind for source in app.sources}
+        if not kinds & {"container", "chart"}:
+            message = f"is placed in a cluster, and its app {app.app} names neither an image nor a chart"
+        elif name in keepers and "container" not in kinds:
+            message = f"makes its users' databases by a command of its image, and its app {app.app} names none"
+        else:
+            continue
+        hint = "add `{container: …}` to the app's sources, or place it on a host"
+        yield Finding("BLU307", lab.service_place(name, "cluster"), name, message, hint)
 
 
 def _missing_parts(lab: Lab) -> Iterator[Finding]:

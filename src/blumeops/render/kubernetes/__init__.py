@@ -109,8 +109,6 @@ def _hindrance(site: Site, name: str) -> str:
     ways = [way for way in WHAT_RUNS if way not in ("app", "image") and getattr(described, way) is not None]
     if ways or service is None:
         return f"`{ways[0] if ways else 'app'}:` is not rendered yet"
-    if source_of(service.app, "container", "chart") is None:
-        return "its app names neither an image nor a chart"
     wiring = service.wiring
     commands = (
         *wiring.command,

@@ -46,7 +46,7 @@ def pod(site: Site, service: ServiceFacts, claims: Mapping[str, str] | None = No
 
 
 def image(service: ServiceFacts) -> str:
-    """The image with its tag."""
+    """The image with its tag. What is in a cluster has one: `BLU307` is an error."""
     source = source_of(service.app, "container")
     assert source is not None
     return f"{source.name}:{version_of(service, source)}"
