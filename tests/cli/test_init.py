@@ -216,7 +216,7 @@ def test_the_hook_refuses_what_the_checks_do(tmp_path: Path) -> None:
         patch.setenv("TMPDIR", str(scratch))
         said = git(lab, "push", "origin", "main", code=1)
     assert "BLU113 miniflux: there is no service `nowhere`" in said
-    assert "refused: see above" in said
+    assert "refused: 1 error; main stays where it was" in said
     assert list(scratch.iterdir()) == []
     git(lab, "push", "origin", "main:refs/heads/try")
     git(lab, "push", "origin", ":try")

@@ -16,14 +16,14 @@ def init(arguments: argparse.Namespace) -> int:
     from blumeops.app import new_lab
     from blumeops.base.site import SiteFolder, default_state
     from blumeops.checks.check import check_folder
-    from blumeops.forge import push_hook
+    from blumeops.cli.hook import install_in
 
     folder = arguments.folder.absolute()
     name = arguments.name or new_lab.legal_name(folder.resolve().name)
     site = SiteFolder((arguments.state or default_state(name)).absolute())
     made = new_lab.make_lab(folder, name, site, arguments.example, arguments.age_key)
     output.say_findings(check_folder(folder).findings, sys.stderr)
-    hook = push_hook.write(folder, [sys.executable, "-I", "-m", "blumeops"]) if arguments.hook else None
+    hook = install_in(folder).path if arguments.hook else None
     if arguments.json:
         output.say_json({
             "version": 1, "lab": made.name, "folder": str(folder), "files": list(made.files),
@@ -35,7 +35,7 @@ def init(arguments: argparse.Namespace) -> int:
             output.say(file)
         output.progress(f"{made.name} begins with {made.revision[:8]}, in {folder}")
         if hook:
-            output.progress("a push to its main branch is checked first, by .git/hooks/pre-push")
+            output.progress(f"a push to its main branch is checked first, by {hook}")
         output.progress(f"its secrets are encrypted for the key in {made.key}")
         output.progress("  keep a copy of that file elsewhere: without it nobody can open them any more")
         named = "".join(f" {word}" for word in _for_up(arguments))

@@ -99,6 +99,8 @@ def parser() -> argparse.ArgumentParser:
     read.add_argument("-n", "--no-newline", action="store_true", help="the value alone, without an end of line")
     policies = commands.add_parser("policy", help="anybody's Tailscale policy file: checked, tested, as a matrix")
     _policies(policies.add_subparsers(dest="policy_command", metavar="COMMAND", required=True), without_lab)
+    hook = commands.add_parser("hook", help="the push gate in a Git repository of your own: a forge's, or a clone")
+    _hooks(hook.add_subparsers(dest="hook_command", metavar="COMMAND", required=True), without_lab)
     schema = commands.add_parser("schema", help="the JSON Schema of a lab's files, for editors", parents=[without_lab])
     schema.add_argument("kind", nargs="?", choices=["lab", "services", "app"], help="default: lab; with --out: all")
     schema.add_argument("--out", type=Path, metavar="DIR", help="write KIND.schema.json into this folder")
@@ -129,6 +131,21 @@ def _policies(
         command.add_argument("--nodes", type=Path, metavar="NODES", help=about_nodes)
         if name == "matrix":
             command.add_argument("--csv", action="store_true", help="print the table as CSV")
+
+
+def _hooks(commands: argparse._SubParsersAction[argparse.ArgumentParser], everywhere: argparse.ArgumentParser) -> None:
+    """The commands below `hook`."""
+    for name, about in (
+        ("install", "let every push be judged before it lands; somebody else's hook is left alone"),
+        ("remove", "take our hook away again"),
+        ("status", "whether our hook is there, and works"),
+    ):
+        command = commands.add_parser(name, help=about, description=about, parents=[everywhere])
+        about_folder = "a bare repository, or a clone (default: here)"
+        command.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="REPO", help=about_folder)
+        if name == "install":
+            command.add_argument("--branch", metavar="NAME", help="the lab's branch (default: the repository's first)")
+            command.add_argument("--fail-on-exposure", action="store_true", help="refuse what changes who reaches what")
 
 
 def _everywhere(*, lab: bool) -> argparse.ArgumentParser:
@@ -173,7 +190,7 @@ _MODULES = {
     "check": "describe", "plan": "describe", "render": "describe", "up": "run", "down": "run", "sync": "run",
     "rollback": "run",
     "controller": "run", "credential": "credential", "status": "watch", "logs": "logs", "history": "watch",
-    "op": "secrets", "policy": "policy", "reach": "reach", "whatif": "whatif",
+    "hook": "hook", "op": "secrets", "policy": "policy", "reach": "reach", "whatif": "whatif",
 }  # fmt: skip
 
 
