@@ -68,6 +68,9 @@ class _Gate:
             yield f"refused: {count} {'error' if count == 1 else 'errors'}; {short} stays where it was"
             return False
         self.after, self.old = after, old if old and repository.has(old) else ""
+        if self.exposure and old and not self.old:
+            yield f"refused: who reaches what cannot be compared, since {old[:8]} is not here: git fetch"
+            return False
         if self.exposure and self.old and (changes := self.changes(repository, env)):
             yield from changes
             yield f"refused: who reaches what changes (--fail-on-exposure); {short} stays where it was"
@@ -160,7 +163,7 @@ def _received(line: str) -> Update:
 
 
 def _pushed(line: str) -> Update:
-    _, new, ref, old = line.split(" ")
+    _, new, ref, old = line.rsplit(" ", 3)  # the first may be anything that names a revision
     return old, new, ref
 
 

@@ -58,7 +58,7 @@ def _say(found: own_hook.Hook) -> None:
     if not found.target.bare:
         output.progress("it can be gone past: git push --no-verify")
     if found.problem:
-        output.progress(f"it does not work, so every push is refused: {found.problem}")
+        output.progress(f"it does not judge: {found.problem}")
 
 
 def _as_json(target: Target, found: own_hook.Hook | None) -> dict[str, object]:

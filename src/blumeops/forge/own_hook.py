@@ -57,7 +57,11 @@ updates=$(cat)
 answer=0
 for hook in "${{0%/*}}"/{hook}.d/*; do
     [ -f "$hook" ] && [ -x "$hook" ] || continue
-    printf '%s\\n' "$updates" | "$hook" "$@" || answer=1
+    if [ -n "$updates" ]; then
+        printf '%s\\n' "$updates" | "$hook" "$@" || answer=1
+    else
+        "$hook" "$@" </dev/null || answer=1
+    fi
 done
 exit "$answer"
 """
@@ -157,7 +161,7 @@ def _trial(target: Target, program: str) -> str:
     another user."""
     owner = _owner(target)
     if not program:
-        return "the hook names no program"
+        return "it is of an older BlumeOps: install it again"
     user, group = owner or (None, None)
     try:
         argv = [program, "-I", "-c", "import blumeops.app.push_gate"]
