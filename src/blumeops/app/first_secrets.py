@@ -18,10 +18,8 @@ from blumeops.engines.local.folders import Folders, service_account
 from blumeops.loop.admission import missing_secrets
 from blumeops.loop.revision import Revision
 from blumeops.render import local
-from blumeops.secrets import age, sops
+from blumeops.secrets import age, rules, sops
 from blumeops.secrets.generate import generate
-
-RULES = ".sops.yaml"
 
 
 @contextmanager
@@ -67,17 +65,4 @@ def first_secrets(lab: Path, key: age.Key) -> dict[str, bytes]:
     if not missing:
         return {}
     values = {reference: generate(length) for reference, length in missing.items()}
-    return {sops.NAME: sops.updated(before, values, key), RULES: _rules(key)}
-
-
-def _rules(key: age.Key) -> bytes:
-    """One creation rule (https://getsops.io/docs/#using-sopsyaml-conf-to-select-kms-pgp-and-age-for-new-files)."""
-    recipients = ",\n      ".join(key.recipients)
-    return f"""\
-# Whose age keys open the lab's secrets: read by `sops {sops.NAME}`. No secret is in here.
-creation_rules:
-  - path_regex: (^|/){sops.NAME.replace(".", "[.]")}$
-    encrypted_regex: "."
-    age: >-
-      {recipients}
-""".encode()
+    return {sops.NAME: sops.updated(before, values, key), rules.NAME: rules.text(key.recipients)}

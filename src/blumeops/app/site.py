@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import socket
 import sys
@@ -218,6 +219,11 @@ def request_rollback(folder: SiteFolder, target: str) -> Iterator[str | int]:
     return _ask(folder, f"/rollback?to={target}")
 
 
+def request_secrets(folder: SiteFolder, wanted: Mapping[str, object]) -> Iterator[str | int]:
+    """Ask it to change secrets, or who opens them: as `request_sync`. Values go by the socket, to us alone."""
+    return _ask(folder, "/secrets", json.dumps(wanted).encode())
+
+
 def rollback_target(folder: SiteFolder, lab: str, wanted: str | None) -> str:
     """The full name of the revision to go back to. Raises UserError `BLU790`, and what `target_of` does."""
     database = read_database(folder.path)
@@ -225,11 +231,11 @@ def rollback_target(folder: SiteFolder, lab: str, wanted: str | None) -> str:
     return target_of(existing_repository(folder, lab), runs, wanted)
 
 
-def _ask(folder: SiteFolder, path: str) -> Iterator[str | int]:
+def _ask(folder: SiteFolder, path: str, body: bytes = b"") -> Iterator[str | int]:
     must_exist(folder)
     connection = _UnixConnection(socket_of(folder))
     try:
-        connection.request("POST", path)
+        connection.request("POST", path, body)
         for line in connection.getresponse():
             if line.startswith(STATUS):
                 yield int(line[len(STATUS) :])

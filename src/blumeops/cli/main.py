@@ -97,6 +97,8 @@ def parser() -> argparse.ArgumentParser:
     read = op_commands.add_parser("read", help="print one value", parents=[everywhere, key])
     read.add_argument("reference", metavar="op://VAULT/ITEM/FIELD")
     read.add_argument("-n", "--no-newline", action="store_true", help="the value alone, without an end of line")
+    secrets = commands.add_parser("secret", help="references to secrets, their store, and new values; none is shown")
+    _secrets(secrets.add_subparsers(dest="secret_command", metavar="COMMAND", required=True), everywhere, key)
     policies = commands.add_parser("policy", help="anybody's Tailscale policy file: checked, tested, as a matrix")
     _policies(policies.add_subparsers(dest="policy_command", metavar="COMMAND", required=True), without_lab)
     hook = commands.add_parser("hook", help="the push gate in a Git repository of your own: a forge's, or a clone")
@@ -114,6 +116,31 @@ def parser() -> argparse.ArgumentParser:
     credential.add_argument("operation")
     credential.set_defaults(traceback=False)
     return top
+
+
+def _secrets(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    everywhere: argparse.ArgumentParser,
+    key: argparse.ArgumentParser,
+) -> None:
+    """The commands below `secret`."""
+
+    def command(name: str, about: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=about, description=about, parents=[everywhere, key])
+
+    command("list", "each reference: who uses it, how it gets there, how old it is")
+    command("check", "what the store lacks, what nobody uses, and whether the key opens it")
+    put = command("set", "give a secret the value that stands on standard input, and restart who uses it")
+    put.add_argument("reference", metavar="op://VAULT/ITEM/FIELD")
+    rotate = command("rotate", "make new values, restart exactly who uses them, and go back if one is not healthy")
+    rotate.add_argument("names", nargs="+", metavar="SECRET", help="op://VAULT/ITEM/FIELD, SERVICE.SECRET or SERVICE")
+    recipients = command("recipients", "whose age keys open the store; with changes it is encrypted anew")
+    recipients.add_argument(
+        "--add", action="append", default=[], metavar="age1…", help="a public key that opens it too"
+    )
+    recipients.add_argument(
+        "--remove", action="append", default=[], metavar="age1…", help="one that shall not any more"
+    )
 
 
 def _policies(
@@ -190,7 +217,7 @@ _MODULES = {
     "check": "describe", "plan": "describe", "render": "describe", "up": "run", "down": "run", "sync": "run",
     "rollback": "run",
     "controller": "run", "credential": "credential", "status": "watch", "logs": "logs", "history": "watch",
-    "hook": "hook", "op": "secrets", "policy": "policy", "reach": "reach", "whatif": "whatif",
+    "hook": "hook", "op": "secrets", "secret": "secret", "policy": "policy", "reach": "reach", "whatif": "whatif",
 }  # fmt: skip
 
 

@@ -94,7 +94,7 @@ def rollback(arguments: argparse.Namespace) -> int:
     where = place(arguments)
     target = app.rollback_target(where.site, where.lab, arguments.revision)
     output.progress(f"back to {target[:8]}")
-    code = _told(app.request_rollback(where.site, target))
+    code = told(app.request_rollback(where.site, target))
     if arguments.json:
         _say_status(where.site, as_json=True)
     elif not code:
@@ -141,10 +141,10 @@ def _say_next(where: Place, settings: Settings, key: Path, root: Path) -> None:
 
 def _follow(site: SiteFolder, restore: bool = False) -> int:
     """Ask for a sync and print its lines; returns the exit code."""
-    return _told(app.request_sync(site, restore))
+    return told(app.request_sync(site, restore))
 
 
-def _told(lines: Iterator[str | int]) -> int:
+def told(lines: Iterator[str | int]) -> int:
     """Print the controller's lines; returns the exit code that stands behind them."""
     for line in lines:
         if isinstance(line, int):

@@ -42,8 +42,11 @@ class SecretUse:
     reference: str
     service: str
     name: str
-    length: int
+    length: int | None
+    """None: somebody else issues it."""
     place: Place
+    once: bool = False
+    """Whether the program takes it at its first start alone."""
 
 
 @dataclass(frozen=True)
@@ -142,13 +145,13 @@ def _service(lab: Lab, name: str, app: App, needs: tuple[str, ...]) -> ServiceFa
 
 
 def _secrets(lab: Lab, name: str, app: App) -> tuple[SecretUse, ...]:
-    lengths = {secret: spec.length for secret, spec in app.secrets.items()}
+    lengths = {secret: None if spec.given else spec.length for secret, spec in app.secrets.items()}
     if database_use(lab, name):
         lengths["database_password"] = 32
     return tuple(
         SecretUse(
             secret_reference(lab, name, secret), name, secret, lengths[secret],
-            lab.service_place(name, "secrets", secret),
+            lab.service_place(name, "secrets", secret), secret in app.secrets and app.secrets[secret].once,
         )
         for secret in sorted(lengths)
     )  # fmt: skip

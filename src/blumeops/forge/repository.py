@@ -169,6 +169,17 @@ class Repository:
             git(self.path, "cat-file", "blob", f"{commit_id(revision)}:{path}") if self.holds(revision, path) else None
         )
 
+    def versions(self, path: str, limit: int = 500) -> Iterator[tuple[int, bytes]]:
+        """When main got each version of a file (seconds since 1970), and what was in it; newest first."""
+        head = self.head()
+        if head is None:
+            return
+        form = ["--format=%H %ct", "--first-parent", "--diff-merges=first-parent", f"--max-count={limit}"]
+        for line in git(self.path, "log", *form, head, "--", path).decode().split("\n"):
+            revision, _, when = line.partition(" ")
+            if revision and (data := self.content(revision, path)) is not None:
+                yield int(when), data
+
     def commit_as_before(self, before: str, files: Mapping[str, bytes | None], message: str, parent: str) -> str:
         """A commit on `parent` with the tree of revision `before`, but for `files` (None: not there). No branch moves
         there: see `advance`."""

@@ -135,6 +135,10 @@ class SecretSpec(Strict):
     about: str = ""
     length: int = Field(32, strict=True, ge=8, le=1024)
     """How many characters, when it is generated because the lab names no reference."""
+    given: Truth = False
+    """Somebody else issues it, so it is never generated: a person puts it into the store."""
+    once: Truth = False
+    """The program takes it at its first start alone, and keeps it itself: a new value has to be told to it as well."""
 
 
 class ConfigFile(Strict):

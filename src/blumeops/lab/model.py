@@ -44,9 +44,9 @@ class Gitops(Strict):
     forge: Name | None = None
     """The service that is the lab's own forge: Argo CD pulls from it."""
     branch: Branch = "main"
+    """The branch that is applied. Site `here`'s own forge has `main` alone; another one needs `url:`."""
     heal: Truth = True
     """What was changed by hand is put back; `false`: it is only told. A service may say otherwise."""
-    """The branch that is applied. Site `here`'s own forge has `main` alone; another one needs `url:`."""
     url: GitUrl | None = None
     """The repository that is real, anywhere: site `here` follows it, and its own forge only reads along."""
     every: Duration = 300.0

@@ -6,10 +6,11 @@ gate asks before a push lands, and each sync asks again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from blumeops.base.errors import BlumeError
 from blumeops.base.findings import Finding, Place
+from blumeops.facts.derive import SecretUse
 from blumeops.loop.revision import Revision
 from blumeops.render.local_unit import LocalUnit, SecretPart
 from blumeops.secrets import sops
@@ -29,9 +30,12 @@ def hindrances(revision: Revision, lab: str, key: Key, applied: Mapping[str, Loc
         hint = "keep the name, or bring the other lab up at a site of its own"
         found.append(Finding("BLU640", revision.checked.lab.place("lab"), named, message, hint))
     try:
-        missing = missing_secrets(revision, key)
+        missing, not_given = missing_secrets(revision, key), _not_given(revision, key)
     except BlumeError as error:
         return [*found, Finding(error.code, Place(sops.NAME, 1, 1), error.subject, error.message, error.hint)]
+    for use in not_given:
+        message = f"is not in {sops.NAME}, and somebody else issues it"
+        found.append(Finding("BLU516", use.place, use.reference, message, f"blumeops secret set {use.reference}"))
     in_use = {reference for unit in applied.values() for reference in references(unit)}
     for reference in sorted(missing.keys() & in_use):
         message = f"is in use, and missing from {sops.NAME}: a new value would not open what the old one made"
@@ -45,15 +49,24 @@ def missing_secrets(revision: Revision, key: Key) -> dict[Reference, int]:
 
     Raises what `sops.decrypt` does for a file that cannot be opened.
     """
-    assert revision.checked is not None
-    lengths = {
-        Reference.parse(use.reference): use.length
-        for facts in revision.checked.facts.services.values()
-        if not revision.units[facts.name].provided and not revision.units[facts.name].unavailable
-        for use in facts.secrets
-    }
+    lengths = {Reference.parse(use.reference): use.length for use in _used_here(revision) if use.length is not None}
     known = SopsStore(revision.secrets, key.path).read(lengths)
     return {reference: length for reference, length in lengths.items() if reference not in known}
+
+
+def _not_given(revision: Revision, key: Key) -> list[SecretUse]:
+    """What somebody else issues, the units use, and the SOPS file lacks."""
+    uses = {Reference.parse(use.reference): use for use in _used_here(revision) if use.length is None}
+    known = SopsStore(revision.secrets, key.path).read(uses)
+    return [use for reference, use in uses.items() if reference not in known]
+
+
+def _used_here(revision: Revision) -> Iterator[SecretUse]:
+    """The secrets of everything that runs at this site."""
+    assert revision.checked is not None
+    for facts in revision.checked.facts.services.values():
+        if not revision.units[facts.name].provided and not revision.units[facts.name].unavailable:
+            yield from facts.secrets
 
 
 def rotated(before: Revision, after: Revision, key: Key) -> dict[str, list[str]]:

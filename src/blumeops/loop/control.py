@@ -1,4 +1,4 @@
-"""What the command line asks the controller on its unix socket: to sync, to roll back, and to say that it is there.
+"""What the command line asks the controller on its unix socket: to sync, to roll back, to change secrets, to answer.
 
 Answers are lines in the form of the hooks' (`forge.hook_client`): text behind `|`, the exit status at the end.
 """
@@ -13,8 +13,10 @@ from starlette.routing import Route
 
 from blumeops.base.errors import BlumeError
 from blumeops.forge.hook_client import SHOWN, STATUS
+from blumeops.loop import rotation, secret_change
 from blumeops.loop.controller import Controller
 from blumeops.loop.follower import Follower
+from blumeops.secrets.references import Reference
 
 
 def routes(controller: Controller, follower: Follower) -> list[Route]:
@@ -32,10 +34,19 @@ def routes(controller: Controller, follower: Follower) -> list[Route]:
 
     async def rollback(request: Request) -> Response:
         lines = controller.roll_back(request.query_params.get("to", ""))
-        return StreamingResponse(_rolled_back(lines), media_type="text/plain")
+        return StreamingResponse(_until_settled(lines), media_type="text/plain")
+
+    async def secrets(request: Request) -> Response:
+        asked = await request.json()
+        wanted = rotation.Wanted(
+            {Reference.parse(name): value for name, value in asked["values"].items()},
+            tuple(asked["new"]), tuple(asked["add"]), tuple(asked["remove"]),
+        )  # fmt: skip
+        return StreamingResponse(_until_settled(secret_change.change(controller, wanted)), media_type="text/plain")
 
     return [
         Route("/ping", ping),
+        Route("/secrets", secrets, methods=["POST"]),
         Route("/sync", sync, methods=["POST"]),
         Route("/rollback", rollback, methods=["POST"]),
     ]
@@ -60,7 +71,7 @@ async def _synced(controller: Controller, follower: Follower, restore: bool) -> 
     yield _status(bool(job.result and job.result.ok) and not refused)
 
 
-async def _rolled_back(lines: AsyncIterator[str | bool]) -> AsyncIterator[bytes]:
+async def _until_settled(lines: AsyncIterator[str | bool]) -> AsyncIterator[bytes]:
     async for line in lines:
         yield _status(line) if isinstance(line, bool) else _shown(line)
 

@@ -129,7 +129,7 @@ class Controller:
         told = in_order([*revision.findings, *found])
         yield from map(str, told)
         if revision.checked is None or errors(told):
-            yield _refusal(told)
+            yield refusal(told)
             return False
         fresh = rotated(self.applied, revision, self.site.key) if self.applied else {}
         yield from plan_lines(plan_for(engine, revision), fresh)
@@ -153,29 +153,35 @@ class Controller:
             for finding in back.findings:
                 yield str(finding)
             if back.revision.checked is None or errors(back.findings):
-                yield _refusal(back.findings)
+                yield refusal(back.findings)
                 yield False
                 return
             for line in [*plan_lines(back.plan, {}), *rollback.caution(back)]:
                 yield line
-            new = await asyncio.to_thread(self._land, back)
+            job = await self.bring(back.revision, back.parent)
         except BlumeError as error:
             yield f"refused: {error}"
             yield False
             return
-        yield f"main moves from {back.parent[:8]} to {new[:8]}, which has the files of {target[:8]}"
-        self._examined = back.revision
-        job = self.want(new, retry=True)
+        yield f"main moves from {back.parent[:8]} to {job.revision[:8]}, which has the files of {target[:8]}"
         async for line in job.follow():
             yield line
         yield bool(job.result and job.result.ok)
 
-    def _land(self, back: rollback.Rollback) -> str:
-        """Let main move to the commit, after the remote's branch where one is followed: main is never ahead of it."""
-        followed = self.applied or back.revision
+    async def bring(self, revision: Revision, parent: str) -> Job:
+        """Let main move from `parent` to a commit of our own, read and judged already; the job that applies it.
+
+        The branch of a remote that is followed moves first: main is never ahead of it. Raises EngineError `BLU602`,
+        Unavailable `BLU624`.
+        """
+        new = await asyncio.to_thread(self._land, revision, parent)
+        self._examined = revision
+        return self.want(new, retry=True)
+
+    def _land(self, revision: Revision, parent: str) -> str:
         if self.site.publish:
-            self.site.publish(followed, back.revision.name)
-        return self.site.repository.advance(back.revision.name, back.parent)
+            self.site.publish(self.applied or revision, revision.name)
+        return self.site.repository.advance(revision.name, parent)
 
     # what goes out
 
@@ -281,7 +287,8 @@ def plan_lines(plan: Plan, fresh: Mapping[str, Sequence[str]]) -> list[str]:
     return lines
 
 
-def _refusal(findings: Sequence[Finding]) -> str:
+def refusal(findings: Sequence[Finding]) -> str:
+    """The last line about what is refused."""
     count = len(errors(findings))
     return f"refused: {count} {'error' if count == 1 else 'errors'}; what runs is untouched"
 

@@ -17,11 +17,11 @@ from blumeops.loop.admission import hindrances, missing_secrets
 from blumeops.loop.revision import Revision, read_revision
 from blumeops.loop.sync import Site, no_secrets, plan_for
 from blumeops.plan.compare import Plan
-from blumeops.secrets import sops
+from blumeops.secrets import rules, sops
 from blumeops.secrets.store import SopsStore
 from blumeops.status.records import Run
 
-AS_NOW = (sops.NAME, ".sops.yaml")
+AS_NOW = (sops.NAME, rules.NAME)
 """What a rollback leaves as it is: the secrets, and whose keys open them."""
 
 

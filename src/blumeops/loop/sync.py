@@ -59,6 +59,8 @@ class Synced:
     ok: bool
     lines: tuple[str, ...] = ()
     """Why it is not ok, most important first."""
+    failed: tuple[str, ...] = ()
+    """The units that were not brought to their new form."""
     told: bool = False
     """Whether these lines were told already, as they happened."""
 
@@ -164,7 +166,7 @@ def _apply(site: Site, revision: Revision, say: Say, retry: bool, restore: bool)
     bad = [each for name, each in outcomes.items() if not each.ok and seen[name].state != "unavailable"]
     lines = [f"{each.unit}: {each.action}: {each.reason}" for each in bad]
     records.end(site.database, run, "failed" if bad else "applied", "\n".join(lines), site.clock())
-    return Synced(revision.name, not bad, tuple(lines), told=True)
+    return Synced(revision.name, not bad, tuple(lines), tuple(each.unit for each in bad), told=True)
 
 
 def _apply_units(

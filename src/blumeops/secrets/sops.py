@@ -16,6 +16,7 @@ import shutil
 import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -52,6 +53,16 @@ def decrypt(data: bytes, key_file: Path, name: str = NAME) -> Mapping[Reference,
     return MappingProxyType(dict(_leaves(_opened(data, key_file, name))))
 
 
+def stored(data: bytes, name: str = NAME) -> Mapping[Reference, str]:
+    """What the file holds, each as it is written there: encrypted. Needs no key. Raises UserError `BLU504`."""
+    tree = dict(_walk(_encrypted(data, name), ()))
+    return {
+        Reference.of(path): str(value)
+        for path, value in tree.items()
+        if len(path) in (3, 4) and value is not None and all(is_name(part) for part in path)
+    }
+
+
 def encrypt(plain: Mapping[Reference, str], recipients: Sequence[str], name: str = NAME) -> bytes:
     """A new SOPS file with these values, for these age recipients. Raises UserError `BLU506` where two clash."""
     tree: dict[str, object] = {}
@@ -85,9 +96,7 @@ def updated(data: bytes | None, changes: Mapping[Reference, str], key: Key, name
 
 
 def _set(data: bytes, news: Mapping[Reference, str], key: Key, name: str) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="blumeops-") as folder:
-        file = Path(folder) / NAME  # ciphertext only: `sops set` changes a file, and encrypts before it writes
-        write_whole(file, data, PRIVATE)
+    with _file(data) as file:
         for reference, value in news.items():
             index = "".join(f'["{part}"]' for part in reference.path)
             stdin = json.dumps(value).encode()
@@ -95,10 +104,19 @@ def _set(data: bytes, news: Mapping[Reference, str], key: Key, name: str) -> byt
         return file.read_bytes()
 
 
+@contextmanager
+def _file(data: bytes) -> Iterator[Path]:
+    """The file for commands that change one: ciphertext only, since SOPS encrypts before it writes."""
+    with tempfile.TemporaryDirectory(prefix="blumeops-") as folder:
+        file = Path(folder) / NAME
+        write_whole(file, data, PRIVATE)
+        yield file
+
+
 @lru_cache(maxsize=4)
 def _opened(data: bytes, key_file: Path, name: str) -> dict[str, Any]:
     """The decrypted tree. Kept by content: whoever asks twice at one revision waits once. Never changed."""
-    _metadata(data, name)
+    _checked(data, name)
     done = _sops("decrypt", "--input-type", "yaml", "--output-type", "json", stdin=data, key=key_file)
     tree = json.loads(_output(done, name))
     return tree if isinstance(tree, dict) else {}
@@ -134,15 +152,43 @@ def _put(tree: dict[str, Any], reference: Reference, value: str) -> None:
 
 def _refuse_clear(data: bytes, changes: Mapping[Reference, str], name: str) -> None:
     """A file's own rules may leave some names unencrypted. Not these."""
-    stored = dict(_walk(_metadata(data, name), ()))
+    stored = dict(_walk(_encrypted(data, name), ()))
     for reference, value in changes.items():
         if value and not str(stored.get(reference.path)).startswith("ENC["):
             hint = "rename the field, or change the rule"
             raise UserError("BLU506", str(reference), f"{name} has a rule that leaves this name unencrypted", hint)
 
 
-def _metadata(data: bytes, name: str) -> _Tree:
-    """The encrypted tree, once it is shown to be a plain SOPS file for age keys."""
+def _encrypted(data: bytes, name: str) -> _Tree:
+    """The tree of encrypted values. Raises as `_checked` does."""
+    return {key: value for key, value in _checked(data, name).items() if key != _METADATA}
+
+
+def recipients(data: bytes, name: str = NAME) -> tuple[str, ...]:
+    """The public age keys (`age1…`) that the file is encrypted for. Raises UserError `BLU504`."""
+    entries = _checked(data, name)[_METADATA]["age"]
+    return tuple(str(entry.get("recipient", "")) for entry in entries if isinstance(entry, dict))
+
+
+def with_recipients(data: bytes, add: Sequence[str], remove: Sequence[str], key: Key, name: str = NAME) -> bytes:
+    """The same values under a new data key, for the file's recipients and `add`, without `remove`.
+
+    Raises as `decrypt` does, and UserError `BLU512` where nobody who asks could open it afterwards.
+    """
+    now = recipients(data, name)
+    left = [each for each in dict.fromkeys((*now, *add)) if each not in set(remove)]
+    if not set(left) & set(key.recipients):
+        raise UserError("BLU512", name, "could not be opened with this age key any more", "keep one of its recipients")
+    flags = [
+        word for flag, keys in (("--add-age", add), ("--rm-age", remove)) for each in keys for word in (flag, each)
+    ]
+    with _file(data) as file:
+        _output(_sops("rotate", "--in-place", *flags, str(file), stdin=b"", key=key.path), name)
+        return file.read_bytes()
+
+
+def _checked(data: bytes, name: str) -> dict[str, Any]:
+    """The file as it is written, once it is shown to be a plain SOPS file for age keys."""
     if len(data) > LARGEST:
         raise _damaged(name, f"is larger than {LARGEST >> 20} MiB")
     depth = 0
@@ -152,7 +198,7 @@ def _metadata(data: bytes, name: str) -> _Tree:
             merge = isinstance(event, yaml.ScalarEvent) and event.value == "<<"
             if depth > DEEPEST or merge or getattr(event, "anchor", None):
                 raise _damaged(name, "has aliases, merges or a depth that no SOPS file has")
-        tree = yaml.load(data, Loader=yaml.CBaseLoader)  # noqa: S506  # makes strings, lists and mappings only
+        tree: Any = yaml.load(data, Loader=yaml.CBaseLoader)  # noqa: S506  # makes strings, lists and mappings only
     except (yaml.YAMLError, ValueError):
         raise _damaged(name, "is not readable YAML") from None  # the cause quotes the file
     metadata = tree.get(_METADATA) if isinstance(tree, dict) else None
@@ -161,7 +207,7 @@ def _metadata(data: bytes, name: str) -> _Tree:
     foreign = sorted(key for key, value in metadata.items() if key not in _HARMLESS and value not in ("", [], "null"))
     if foreign or not metadata.get("age"):
         raise _damaged(name, "is encrypted for other keys than age keys", "encrypt it for age recipients only")
-    return {key: value for key, value in tree.items() if key != _METADATA}
+    return dict(tree)
 
 
 def _sops(command: str, *arguments: str, stdin: bytes, key: Path | None = None) -> Completed:

@@ -76,17 +76,18 @@ def in_words(record: Followed, now: float) -> list[str]:
         return []
     where = f"follows {record.url}, branch {record.branch}"
     if record.problem:
-        return [f"{where}: since {_ago(now - record.since)}: {record.problem}"]
+        return [f"{where}: since {ago(now - record.since)}: {record.problem}"]
     if record.refused:
         return [
             f"{where}: {record.refused[:8]} is refused, and not applied:",
             *(f"  {each}" for each in record.findings),
         ]
     note = [f"  note: {record.note}"] if record.note else []
-    return [f"{where}: at {record.seen[:8]}, looked {_ago(now - record.looked)} ago", *note]
+    return [f"{where}: at {record.seen[:8]}, looked {ago(now - record.looked)} ago", *note]
 
 
-def _ago(seconds: float) -> str:
+def ago(seconds: float) -> str:
+    """A length of time in one number and one unit."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"

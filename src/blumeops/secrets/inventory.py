@@ -1,0 +1,138 @@
+"""Every secret of a lab: who names it, and how it is delivered at each site. No value enters, and none leaves.
+
+In: a lab and its facts. Out: one `Entry` a reference, in their order. What is generated when it is missing, and what a
+person must bring, stands in it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from blumeops.base.errors import UserError
+from blumeops.base.findings import Place
+from blumeops.facts.derive import Facts, SecretUse, ServiceFacts
+from blumeops.facts.parts import SecretFile, SecretValue, Text
+from blumeops.lab.model import Lab
+from blumeops.secrets.references import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One place that needs the secret. `service`: empty for the lab itself."""
+
+    subject: str
+    """`miniflux.admin_password`, `gitops.token`."""
+    service: str
+    place: Place
+    here: tuple[str, ...]
+    """How it gets there at site `here`; empty: it is not needed there."""
+    home: str
+    once: bool = False
+    """Whether the program takes it at its first start alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One reference. `length`: of the value that is made when there is none; None: a person brings it."""
+
+    reference: Reference
+    uses: tuple[Use, ...]
+    length: int | None
+
+
+def inventory(lab: Lab, facts: Facts) -> list[Entry]:
+    """Every reference that the description names and that is well formed."""
+    uses: dict[Reference, list[Use]] = {}
+    lengths: dict[Reference, list[int | None]] = {}
+    for service in facts.services.values():
+        for secret in service.secrets:
+            if reference := _parsed(secret.reference):
+                uses.setdefault(reference, []).append(_use(lab, facts, service, secret))
+                lengths.setdefault(reference, []).append(secret.length)
+    for text, use in _of_lab(lab):
+        if reference := _parsed(text):
+            uses.setdefault(reference, []).append(use)
+            lengths[reference] = [None]
+    return [Entry(reference, tuple(found), _length(lengths[reference])) for reference, found in sorted(uses.items())]
+
+
+def _length(wanted: Iterable[int | None]) -> int | None:
+    """The longest; None where one of the users cannot do with a value of ours."""
+    lengths = list(wanted)
+    return None if None in lengths else max(length for length in lengths if length)
+
+
+def _parsed(text: str) -> Reference | None:
+    """None for what is none: the checks say so."""
+    try:
+        return Reference.parse(text)
+    except UserError:
+        return None
+
+
+def _use(lab: Lab, facts: Facts, service: ServiceFacts, secret: SecretUse) -> Use:
+    here = [*_own(service, secret), *_for_others(facts, service, secret.reference)]
+    cluster = service.service.cluster
+    home = (
+        f"ExternalSecret in {service.name} of {cluster}" if cluster else f"`op read` by the playbook of {service.host}"
+    )
+    place = secret.place if secret.name in service.service.secrets else lab.service_place(service.name)
+    return Use(f"{service.name}.{secret.name}", service.name, place, tuple(dict.fromkeys(here)), home, secret.once)
+
+
+def _own(service: ServiceFacts, secret: SecretUse) -> Iterator[str]:
+    wiring = service.wiring
+    for name, text in wiring.env.items():
+        if _holds(text, secret.reference):
+            yield f"environment ({name})"
+    for name, text in wiring.files.items():
+        if _holds(text, secret.reference):
+            yield f"file {name}"
+    every: list[Text] = [*wiring.command, *wiring.arguments, *wiring.init_command, *wiring.env.values()]
+    if any(part == SecretFile(secret.name) for text in [*every, *wiring.files.values()] for part in text):
+        yield "private file"
+    if any(_holds(text, secret.reference) for text in wiring.grant_env.values()):
+        yield "environment of the command that makes its database"
+
+
+def _for_others(facts: Facts, provider: ServiceFacts, reference: str) -> Iterator[str]:
+    for user in facts.services.values():
+        asks = user.database and user.database.provider == provider.name and user is not provider
+        if asks and any(_holds(text, reference) for text in user.wiring.grant_env.values()):
+            yield f"environment of the command that makes {user.name}'s database"
+
+
+def _holds(text: Text, reference: str) -> bool:
+    return any(isinstance(part, SecretValue) and part.reference == reference for part in text)
+
+
+def _of_lab(lab: Lab) -> Iterator[tuple[str, Use]]:
+    """What lab.yaml itself names."""
+    gitops, dns = lab.settings.gitops, lab.settings.network.dns
+    if gitops.token:
+        here = ("the controller, which follows the remote",)
+        yield gitops.token, Use("gitops.token", "", lab.place("gitops", "token"), here, "")
+    if gitops.webhook:
+        here = ("the controller, which checks webhooks",)
+        yield gitops.webhook, Use("gitops.webhook", "", lab.place("gitops", "webhook"), here, "")
+    if dns:
+        home = f"`op read` by the playbook of the proxy's host, for {dns.provider}"
+        yield dns.token, Use("network.dns.token", "", lab.place("network", "dns", "token"), (), home)
+
+
+def unused(entries: Iterable[Entry], stored: Iterable[Reference]) -> list[Reference]:
+    """What a store holds and nobody names."""
+    return sorted(set(stored) - {entry.reference for entry in entries})
+
+
+def ambiguous(stored: Iterable[Reference]) -> list[tuple[Reference, Reference]]:
+    """References of one item whose fields have the same label: who asks by label (External Secrets) gets an error."""
+    first: dict[tuple[str, str, str], Reference] = {}
+    found = []
+    for reference in sorted(set(stored)):
+        label = (reference.vault, reference.item, reference.field)
+        if label in first:
+            found.append((first[label], reference))
+        first.setdefault(label, reference)
+    return found
