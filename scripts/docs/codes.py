@@ -199,6 +199,8 @@ MEANINGS = {
     "BLU731": "A unit's text speaks of a folder or a file that it does not have within its container.",
     "BLU732": "A variable that the container runtime would take for its own, and whose value has several lines.",
     "BLU733": "The network that the parts of a Compose file share cannot be made.",
+    "BLU734": "A download has another SHA-256 than the app names; nothing of it is kept.",
+    "BLU735": "An archive leads out of its folder, is too large or damaged, or lacks the program; nothing is kept.",
     "BLU740": "The disk has no room for the copy of the state that an update begins with. Nothing was stopped.",
     "BLU741": "The state could not be put aside, so the update was not made; the old form serves again.",
     "BLU742": "The state could not be brought back yet. The service stays stopped, and it is tried again.",

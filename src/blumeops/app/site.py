@@ -258,7 +258,8 @@ def read_secret(folder: SiteFolder, lab: str, age_key: Path | None, reference: s
 
 def environment() -> dict[str, str]:
     """Of our own environment, what the controller needs."""
-    kept = ("TZ", "BLUMEOPS_CACHE", "SOPS_AGE_KEY_FILE", "XDG_RUNTIME_DIR", *runtime.VARIABLES)
+    own = ("TZ", "BLUMEOPS_CACHE", "SOPS_AGE_KEY_FILE", "XDG_RUNTIME_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+    kept = (*own, *runtime.VARIABLES)
     found = {name: os.environ[name] for name in kept if name in os.environ} | {"BLUMEOPS_VERSION": version("blumeops")}
     if "BLUMEOPS_CACHE" in found:
         found["BLUMEOPS_CACHE"] = str(cache_folder())  # absolute: the controller works in another folder

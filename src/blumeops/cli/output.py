@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import shutil
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -37,8 +40,30 @@ def say(line: str = "") -> None:
 
 
 def progress(line: str) -> None:
-    """A line about what is going on, or a hint."""
-    print(line, file=sys.stderr, flush=True)
+    """A line about what is going on, or a hint. One that ends with a carriage return passes: on a terminal the next one
+    is written over it; elsewhere it is a line like others, but not oftener than every `_SELDOM` seconds."""
+    if not line.endswith("\r"):
+        print(f"{_CLEAR if _passing.shown else ''}{line}", file=sys.stderr, flush=True)
+        _passing.shown = False
+    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        width = max(20, shutil.get_terminal_size().columns)
+        print(f"{_CLEAR}{line.rstrip()[: width - 1]}", end="", file=sys.stderr, flush=True)
+        _passing.shown = True
+    elif time.monotonic() - _passing.told >= _SELDOM:
+        print(line.rstrip(), file=sys.stderr, flush=True)
+        _passing.told = time.monotonic()
+
+
+class _Passing:
+    """Whether such a line stands on the terminal, and when one was told elsewhere."""
+
+    shown = False
+    told = -math.inf
+
+
+_passing = _Passing()
+_CLEAR = "\r\x1b[2K"
+_SELDOM = 10.0
 
 
 def say_json(value: object) -> None:

@@ -10,15 +10,19 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from blumeops.lab import releases
 from blumeops.lab.fields import (
     AbsolutePath,
     DevicePath,
     EnvName,
     FileName,
     Key,
+    Line,
     Name,
+    Platform,
     PortNumber,
     Scalar,
+    Sha256,
     Strict,
     Templated,
     Truth,
@@ -46,7 +50,16 @@ class AppSource(Strict):
     chart: str | None = None
     """A Helm chart, with its `repository`."""
     release: str | None = None
-    """The address of a release's page, for a program that has no package."""
+    """The address of a download, with `sha256`; in it are read `{{ version }}`, `{{ platform }}`, `{{ os }}` and
+    `{{ arch }}`. Without `sha256` it is the page of the program's releases, and nothing is downloaded."""
+    sha256: dict[Platform, Sha256] = {}
+    """The SHA-256 of the download for each platform that has one, in this very version."""
+    called: dict[Platform, Line] = {}
+    """What `{{ platform }}` is, where the address says it another way: `linux-amd64: Linux_x86_64`."""
+    archive: Literal["tar", "zip", "none"] | None = None
+    """What the download is, where its name does not end so: tar (also with gzip, xz or bzip2), zip, or the program."""
+    program: str | None = None
+    """The program's path in `bin` of the archive, where it is not called as the command calls it."""
     repository: str | None = None
     """Where the chart is kept."""
     suite: str | None = None
@@ -54,7 +67,7 @@ class AppSource(Strict):
     version: str | None = None
     """The version that this source has, where it is not the app's."""
     bin: str | None = None
-    """The folder of the programs, where it is not on PATH."""
+    """The folder of the programs, where it is not on PATH; in the archive of a release, where it is not its root."""
     uid: int | None = Field(None, strict=True, ge=0, le=2**31)
     """The user id that the image's program runs as."""
     masks: tuple[str, ...] = ()
@@ -64,6 +77,7 @@ class AppSource(Strict):
     def _one_kind(self) -> AppSource:
         if sum(getattr(self, kind) is not None for kind in SOURCE_KINDS) != 1:
             raise ValueError(f"a source is exactly one of {', '.join(SOURCE_KINDS)}")
+        releases.check(self)
         return self
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
@@ -60,6 +60,7 @@ _BRANCH = r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$"
 _VAULT = r"^[A-Za-z0-9._-]+( +[A-Za-z0-9._-]+)*$"
 _TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 _LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+_SHA256 = r"^[0-9a-f]{64}$"
 _SHARE = r"^[^/\x00-\x1f]+/[^/\x00-\x1f]+$"
 _IMAGE = (
     r"^([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
@@ -81,6 +82,7 @@ PATTERNS = {
     _VAULT: "a vault's name: letters, digits, - _ . and inner spaces",
     _TIME: 'a time like "02:00", in quotes',
     _LINE: "text on one line",
+    _SHA256: "a SHA-256: 64 digits and letters from a to f",
     _SHARE: "HOST/SHARE",
     _IMAGE: "an image like registry.example.org/name:1.2.3",
 }
@@ -104,6 +106,9 @@ Branch = Annotated[str, StringConstraints(pattern=_BRANCH)]
 Vault = Annotated[str, StringConstraints(pattern=_VAULT)]
 TimeOfDay = Annotated[str, StringConstraints(pattern=_TIME)]
 ShareName = Annotated[str, StringConstraints(pattern=_SHARE)]
+Sha256 = Annotated[str, StringConstraints(pattern=_SHA256)]
+Platform = Literal["linux-amd64", "linux-arm64", "darwin-amd64", "darwin-arm64"]
+"""`linux` or `darwin` (macOS), `-`, `amd64` or `arm64`."""
 Image = Annotated[str, StringConstraints(pattern=_IMAGE)]
 Line = Annotated[str, StringConstraints(pattern=_LINE)]
 """Text on one line."""

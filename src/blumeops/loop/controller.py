@@ -233,7 +233,8 @@ class Controller:
         started = loop.time()
 
         def say(line: str) -> None:
-            log.info("%s", line)
+            if not line.endswith("\r"):  # how far it is: of use to whoever waits
+                log.info("%s", line)
             asyncio.run_coroutine_threadsafe(job.tell(line), loop)
 
         damage = None

@@ -13,6 +13,7 @@ from blumeops.facts import parts
 from blumeops.facts.derive import HERE_DOMAIN, Facts, Route, ServiceFacts
 from blumeops.facts.parts import Text
 from blumeops.lab.app import App, AppSource
+from blumeops.lab.releases import downloads
 from blumeops.render import local_unit as unit
 from blumeops.render.caddy import caddyfile
 from blumeops.render.scrape import from_files
@@ -25,14 +26,14 @@ BUILT_IN = {
     "cloudnative-pg": "the local PostgreSQL",
     "tailscale-operator": "loopback",
 }
-LOCAL_SOURCES = ("path", "wheel", "deb", "brew", "container")
+LOCAL_SOURCES = ("path", "wheel", "deb", "brew", "container", "release")
 
 BECOMES = {
     "app": "the unit's `app`",
     "about": "nothing: only people read it",
     "version": "the version that a source must have; a unit with another is updated",
     "kind": "`service`: a process that is kept up; `job`: listed as scheduled; `platform`: what is built in stands in",
-    "sources": "wheel of the environment, Debian package beside the state, Homebrew, PATH, image by Podman or Docker",
+    "sources": "wheel of the environment, Debian package or download in a cache, Homebrew, PATH, or an image",
     "options": "the text where they are looked up",
     "ports": "a free port of 127.0.0.1, published to there from a container; the number of site `here` for an `entry`",
     "needs": "the unit waits until its provider is healthy",
@@ -76,6 +77,7 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
     app, wiring, facts = service.app, service.wiring, checked.facts
     say = _Speaker(checked, service)
     sources = [source for source in app.sources if source.kind in LOCAL_SOURCES]
+    sources = [source for source in sources if source.kind != "release" or source.sha256]  # else a page for people
     if not _may_be_contained(app):
         sources = [source for source in sources if source.kind != "container"]
     unavailable = ""
@@ -143,11 +145,27 @@ def _may_be_contained(app: App) -> bool:
 
 def _source(source: AppSource, service: ServiceFacts) -> unit.Source:
     version = source.version
+    if source.kind == "release":
+        return _release(source, service)
     if version and source.kind == "container":  # a tag like v3.14.0: another version of the app has its tag
         version = version.replace(service.app.version, service.version)
     return unit.Source(
         kind=source.kind, name=source.name, version=version, suite=source.suite, bin=source.bin, uid=source.uid
     )
+
+
+def _release(source: AppSource, service: ServiceFacts) -> unit.Source:
+    """Its addresses are those of the version wanted, its SHA-256 those of the version that the app has."""
+    first = service.app.command[0] if service.app.command else ""
+    name = service.app.app if first in ("", "sh") or "{{" in first or "/" in first else first
+    found = {
+        platform: unit.Download(
+            url=each.url, sha256=each.sha256, archive=each.archive, folder=each.folder, program=each.program, name=name
+        )
+        for platform, each in downloads(source, source.version or service.version).items()
+    }
+    known = source.version or service.app.version
+    return unit.Source(kind="release", name=service.app.app, version=source.version, downloads=found, known=known)
 
 
 def _container(checked: CheckedLab, service: ServiceFacts, say: _Speaker) -> unit.Container:

@@ -59,21 +59,37 @@ Part = str | SecretPart | SecretFilePart | PortPart | HostPart | FolderPart
 Text = tuple[Part, ...]
 
 
+class Download(Strict):
+    """A file of a release, for one platform. `folder`: where in the archive the programs lie; `name`: what the command
+    calls the program; `program`: its path in `folder`, where that is another."""
+
+    url: str
+    sha256: str
+    archive: Literal["tar", "zip", "none"] = "none"
+    folder: str = ""
+    program: str = ""
+    name: str
+
+
 class Source(Strict):
     """Where the program can be had. `version` is the one that this source has; None: the one wanted.
 
     kind `path`: `name` is a program on PATH; `wheel`: a PyPI package of this environment; `deb`: a Debian
-    package of `suite`; `brew`: a formula; `container`: an image without its tag. `bin`: a folder with the
-    programs, relative to the package's root.
+    package of `suite`; `brew`: a formula; `container`: an image without its tag; `release`: one of `downloads`.
+    `bin`: a folder with the programs, relative to the package's root.
     """
 
-    kind: Literal["path", "wheel", "deb", "brew", "container"]
+    kind: Literal["path", "wheel", "deb", "brew", "container", "release"]
     name: str
     version: str | None = None
     suite: str | None = None
     bin: str | None = None
     uid: int | None = None
     """The user that an image's program runs as; None: the one that the image says."""
+    downloads: dict[str, Download] = {}
+    """By platform (`linux-amd64`), the files of a release."""
+    known: str = ""
+    """The version whose SHA-256 the downloads have."""
 
 
 class Port(Strict):

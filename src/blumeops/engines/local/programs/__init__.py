@@ -2,7 +2,8 @@
 
 In: sources in the order in which they are tried, and the version wanted. Out: a `Program`, or Unavailable
 `BLU701` that says for each source why not and how to get it. Promised: the version is the one wanted; what is
-fetched is verified by the distribution's signature and is whole or not there; nothing is installed, no root.
+fetched is verified, by the distribution's signature or by its SHA-256, and is whole or not there; nothing is
+installed, no root.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from pathlib import Path
 import platformdirs
 
 from blumeops.base.errors import Unavailable
-from blumeops.engines.local.programs import deb, images, installed
-from blumeops.engines.local.programs.found import Program
+from blumeops.engines.local.programs import deb, images, installed, release
+from blumeops.engines.local.programs.found import Missing, Program
 from blumeops.render.local_unit import Source
 
 __all__ = ["Program", "Programs", "cache_folder"]
 
 Say = Callable[[str], None]
+Fetch = Callable[[Source, str], Program | Missing]
 
 
 def cache_folder() -> Path:
@@ -44,12 +46,14 @@ class Programs:
     def obtain(self, sources: Sequence[Source], version: str, say: Say) -> Program:
         """The first source that has the version. Raises Unavailable `BLU701` with the reason of every source."""
         missing = []
+        fetched: dict[str, Fetch] = {
+            "deb": lambda each, of: deb.unpacked(each, of, self.cache, say),
+            "release": lambda each, of: release.unpacked(each, of, self.cache, say),
+            "container": lambda each, of: images.obtained(each, of, say),
+        }
         for source in sources:
             wanted = source.version or version
-            found = installed.ask(
-                source, wanted, lambda each, of: deb.unpacked(each, of, self.cache, say),
-                lambda each, of: images.obtained(each, of, say),
-            )  # fmt: skip
+            found: Program | Missing = installed.ask(source, wanted, fetched)
             if isinstance(found, Program):
                 return found
             missing.append((source, found))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from blumeops.engines.local.programs import apt, deb, images, installed, runtime
+from blumeops.engines.local.programs import apt, deb, images, installed, release, runtime
 from blumeops.engines.local.programs.found import Missing, Program
 from blumeops.render.local_unit import Source
 
@@ -23,7 +23,12 @@ class Fetchable:
 
 def would_provide(source: Source, version: str, cache: Path) -> Program | Fetchable | Missing:
     """What one source would answer when it is asked for `version`. `cache`: the folder for what is fetched."""
-    return installed.ask(source, source.version or version, lambda deb, of: _deb(deb, of, cache), _image)
+    fetched: dict[str, Callable[[Source, str], Fetchable | Missing]] = {
+        "deb": lambda each, of: _deb(each, of, cache),
+        "release": lambda each, of: _release(each, of, cache),
+        "container": _image,
+    }
+    return installed.ask(source, source.version or version, fetched)
 
 
 def first_of(
@@ -48,6 +53,17 @@ def _image(source: Source, version: str) -> Fetchable | Missing:
     return Fetchable(
         f"{found.dialect} has it" if here else f"`up` pulls it with {found.dialect}, if its registry has it"
     )
+
+
+def _release(source: Source, version: str, cache: Path) -> Fetchable | Missing:
+    found = release.chosen(source, version)
+    if isinstance(found, Missing):
+        return found
+    if release.home(cache, source, version, found).is_dir():
+        return Fetchable("fetched already")
+    if release.kept(cache, found).is_file():
+        return Fetchable("downloaded already; `up` unpacks it")
+    return Fetchable(f"`up` downloads {found.url}; how large it is, only its server knows")
 
 
 def _deb(source: Source, version: str, cache: Path) -> Fetchable | Missing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,10 +16,9 @@ Answer = TypeVar("Answer")
 
 
 def ask(
-    source: Source, version: str, deb: Callable[[Source, str], Answer | Missing],
-    container: Callable[[Source, str], Program | Answer | Missing],
-) -> Program | Answer | Missing:  # fmt: skip
-    """What a source answers for `version`. `deb` and `container` answer for what can be fetched: by fetching, or by
+    source: Source, version: str, fetched: Mapping[str, Callable[[Source, str], Program | Answer | Missing]]
+) -> Program | Answer | Missing:
+    """What a source answers for `version`. `fetched`: by kind, who answers for what can be fetched: by fetching, or by
     foreseeing."""
     match source.kind:
         case "path":
@@ -28,10 +27,8 @@ def ask(
             return in_wheel(source, version)
         case "brew":
             return in_brew(source, version)
-        case "deb":
-            return deb(source, version)
-        case "container":
-            return container(source, version)
+        case "deb" | "container" | "release":
+            return fetched[source.kind](source, version)
 
 
 def on_path(source: Source, version: str) -> Program | Missing:
