@@ -70,6 +70,9 @@ NAMES = [
     ("jellyfin", "sifaka:2049", "sifaka.tail8d86e.ts.net"),
     ("alloy", "jellyfin:8096", "127.0.0.1:8096"),
     ("lan", "zot", "192.168.1.50:5000"),  # it listens on all addresses, for the cluster's sake
+    ("lan", "indri:22", "192.168.1.50"),  # so do SSH and shares
+    ("sifaka", "indri:22", "192.168.1.50"),
+    ("erich", "indri:22", "indri.tail8d86e.ts.net"),
 ]
 
 
@@ -95,6 +98,20 @@ def test_the_chain_names_the_line_that_decides(source: str, destination: str, fi
     """Allowed or denied, the line to change is among those that are told."""
     because = reach(example(), source, destination).because
     assert (file, line) in {(each.place.file, each.place.line) for each in because}
+
+
+def test_beside_a_host_only_its_own_ports_are_reached() -> None:
+    """The home network gets what listens on all addresses, and nothing where the lab says no address."""
+    assert not reach(example(), "lan", "indri", 8096).reachable  # jellyfin, on loopback
+    assert not reach(example(), "lan", "sifaka", 445).reachable
+    assert not reach(example(), "household", "indri", 22).reachable
+    assert not reach(example(), "internet", "indri", 22).reachable
+
+
+def test_an_admins_devices_reach_each_other() -> None:
+    """By the line for admins, as everything; a member's have no such line."""
+    assert reach(example(), "erich", "erich").reachable
+    assert not reach(example(), "household", "household").reachable
 
 
 def test_a_port_that_nothing_has_is_not_reached() -> None:

@@ -8,8 +8,9 @@ from blumeops.base.findings import Finding
 from blumeops.facts.access.access import Access
 from blumeops.facts.access.identities import OURS, ports_of
 from blumeops.facts.access.names import MAGIC, place_words, viewpoint
+from blumeops.facts.access.services import to_service
+from blumeops.facts.access.sources import source
 from blumeops.facts.access.uses import VERBS, Named, Uses
-from blumeops.facts.access.verdict import source, to_service
 from blumeops.facts.callers import Caller, callers, people_of
 from blumeops.facts.derive import Facts
 from blumeops.lab.model import Lab

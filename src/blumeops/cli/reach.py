@@ -17,6 +17,7 @@ from blumeops.facts.access import verdict
 from blumeops.facts.access.access import Access
 from blumeops.facts.access.chart import Chart, chart
 from blumeops.facts.access.here import at_here
+from blumeops.facts.access.sources import kind_of
 from blumeops.lab.load import load
 
 
@@ -59,7 +60,7 @@ def _port(text: str) -> tuple[str, int | None]:
 
 def _known(access: Access, text: str) -> None:
     try:
-        verdict.kind_of(access, text)
+        kind_of(access, text)
     except LookupError:
         settings = access.lab.settings
         known = [*settings.people, *settings.hosts, *settings.clusters, *access.facts.services, "internet", "lan"]

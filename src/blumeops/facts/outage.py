@@ -13,7 +13,8 @@ from functools import cached_property
 from blumeops.base.findings import Place
 from blumeops.facts.access.access import Access
 from blumeops.facts.access.identities import ports_of
-from blumeops.facts.access.verdict import source, to_service
+from blumeops.facts.access.services import to_service
+from blumeops.facts.access.sources import source
 from blumeops.facts.graph import cluster_node
 
 WITHOUT: Mapping[str, str] = {

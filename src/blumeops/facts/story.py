@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from blumeops.base.findings import Place
-from blumeops.facts.access import verdict
 from blumeops.facts.access.access import Access
+from blumeops.facts.access.services import to_service
+from blumeops.facts.access.sources import source as caller
 from blumeops.facts.callers import names_people
 from blumeops.facts.derive import HERE_DOMAIN, Facts, ServiceFacts
 from blumeops.facts.graph import cluster_node
@@ -124,7 +125,7 @@ class _Teller:
         ends += [f"host:{name}" for name, host in settings.hosts.items() if host.owner is None]
         ends += [f"cluster:{name}" for name in access.ids.placed_clusters]
         for end in (*ends, "lan"):
-            ways = verdict.to_service(access, verdict.source(access, end), self.name)
+            ways = to_service(access, caller(access, end), self.name)
             way = next((way for way in ways if not way.missing), None)
             if way is not None:
                 who = "the home network" if end == "lan" else end.partition(":")[2]

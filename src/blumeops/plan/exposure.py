@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from blumeops.checks.check import CheckedLab
 from blumeops.facts.access.access import Access
+from blumeops.facts.access.devices import to_host
 from blumeops.facts.access.identities import ports_of
-from blumeops.facts.access.verdict import source, to_host, to_service
+from blumeops.facts.access.services import to_service
+from blumeops.facts.access.sources import source
 
 EVERYTHING = "everything"
 _FEW = 5

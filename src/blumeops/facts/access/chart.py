@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from blumeops.facts.access.access import Access
 from blumeops.facts.access.identities import ports_of
-from blumeops.facts.access.verdict import Source, Verdict, reach, source, to_service
+from blumeops.facts.access.services import to_service
+from blumeops.facts.access.sources import Source, source
+from blumeops.facts.access.verdict import Verdict, reach
 
 
 @dataclass(frozen=True, slots=True)

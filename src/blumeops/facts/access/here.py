@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from blumeops.facts.access.access import Access, Reason
-from blumeops.facts.access.verdict import Verdict, kind_of
+from blumeops.facts.access.sources import kind_of
+from blumeops.facts.access.verdict import Verdict
 
 HERE = "site here: nothing but loopback stands between a caller on this machine and a service; no policy is enforced"
 

