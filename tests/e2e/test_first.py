@@ -195,6 +195,20 @@ def test_a_service_that_never_worked_can_be_deleted(site: Site, clone: Clone) ->
     assert site.json("status")["settled"] is True
 
 
+def test_what_a_deleted_service_kept_goes_only_when_one_says_so(site: Site) -> None:
+    """Its database is told by `status`; `--prune-data` asks, takes a no, and drops it for good after a yes."""
+    kept = {"id": "reader", "bytes": 0, "databases": ["postgresql"]}
+    assert site.json("status")["kept"] == [kept]
+    assert "kept of services that are gone: reader (0 B and a database)" in site.run("status").stderr
+    assert "BLU797" in site.run("up", "--prune-data", code=1).stderr
+    assert _answered(site, "no") == "nothing was deleted"
+    assert site.json("status")["kept"] == [kept]
+    assert _answered(site, "y") == "reader: deleted"
+    assert "kept" not in site.json("status")
+    assert "nothing is kept" in site.run("up", "--prune-data", "--yes").stderr
+    assert site.serves()
+
+
 def test_a_new_database_password_restarts_its_service_alone(site: Site, clone: Clone) -> None:
     """A value that is changed with the real `sops` reaches the database and the service; nothing else restarts."""
     before = {name: site.process(name).pid for name in ("miniflux", "caddy", "postgres")}
@@ -318,6 +332,20 @@ def test_down_leaves_no_process_and_up_brings_all_back(site: Site) -> None:
 
 def _answers(site: Site) -> bool:
     return site.run("status", code=None).returncode == 0
+
+
+def _answered(site: Site, answer: str) -> str:
+    """What `up --prune-data` does after this answer on a terminal: the last line about it."""
+    ours, theirs = os.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    command = [str(BLUMEOPS), "up", "--prune-data", "--lab", str(site.folder), "--state", str(site.state)]
+    done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=180, check=True)
+    os.close(ours)
+    os.close(theirs)
+    assert "reader is gone; kept: its database in postgresql\n" in done.stderr
+    question = "delete it for good? [y/N] "
+    (line,) = [line for line in done.stderr.splitlines() if question in line]
+    return line.removeprefix(question)
 
 
 def _drifted(site: Site) -> list[dict[str, Any]]:

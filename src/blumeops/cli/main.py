@@ -74,7 +74,13 @@ def parser() -> argparse.ArgumentParser:
     command("doctor", "what this machine lacks to run the lab, and the command that gets it", key)
     up = command("up", "start the site and bring the lab to its revision", key)
     up.add_argument("--site", choices=["here"], default="here", help=argparse.SUPPRESS)
-    command("down", "stop it all; what it keeps is kept")
+    down = command("down", "stop it all; what it keeps is kept", key)
+    for each in (up, down):
+        each.add_argument(
+            "--prune-data", action="store_true",
+            help="delete for good what is kept of services that are gone from the lab; it is shown, and you are asked",
+        )  # fmt: skip
+        each.add_argument("--yes", action="store_true", help="do not ask")
     command("sync", "bring the lab to its revision now, instead of at the next push")
     rollback = command("rollback", "back to a revision that was applied, as a new commit on main; data stays as it is")
     rollback.add_argument(

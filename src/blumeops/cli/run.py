@@ -14,7 +14,7 @@ from blumeops.base.errors import EngineError, UserError
 from blumeops.base.files import locked, write_whole
 from blumeops.base.site import SiteFolder
 from blumeops.checks.check import check_folder
-from blumeops.cli import output, watch
+from blumeops.cli import output, prune, watch
 from blumeops.cli.place import Place, place
 from blumeops.lab.model import Settings
 from blumeops.secrets.age import find_key
@@ -24,6 +24,7 @@ from blumeops.status.database import open_database, read_database
 
 def up(arguments: argparse.Namespace) -> int:
     """`blumeops up`: from nothing, or from whatever was left, to a lab that runs."""
+    prune.must_be_able_to_ask(arguments)
     where = place(arguments)
     if where.folder is None:
         raise UserError("BLU005", str(where.site.path), "is a site, not a lab", "name the lab with --lab DIR")
@@ -43,28 +44,32 @@ def up(arguments: argparse.Namespace) -> int:
         settings = app.settings_of(where.site, where.lab, checked.passed.lab.settings)
         app.start_controller(where.site, settings.here, key.path, output.progress)
     code = _follow(where.site)
+    pruned = prune.prune(where, arguments)
     settled = _say_status(where.site, arguments.json)
     if not arguments.json:
         _say_next(where, settings, key.path, app.root_certificate(where.site, settings.network.proxy))
     if not begun and not app.same_as_forge(where.site, where.lab, where.folder):
         output.progress(f"note: what runs is the forge's main, and {where.folder} is not the same: push to change it")
-    return code or (0 if settled else 1)
+    return code or (0 if settled and pruned else 1)
 
 
 def down(arguments: argparse.Namespace) -> int:
     """`blumeops down`: the controller first, then users before their providers, then the manager."""
+    prune.must_be_able_to_ask(arguments)
     where = place(arguments)
     if not where.site.lab_name.is_file():
         output.progress(f"{where.lab} is not up: {where.site.path} holds no site")
         return 0
     with _alone(where.site):
+        pruned = prune.prune(where, arguments)  # while the providers of databases run
         app.stop_all(where.site, output.progress)
         _note_stopped(where.site)
     if arguments.json:
         output.say_json({"version": 1, "lab": where.lab, "up": False, "state": str(where.site.path)})
     else:
         output.say(f"{where.lab} is down; its state is kept in {where.site.path}")
-    return 0
+        prune.say_kept(where.site)
+    return 0 if pruned else 1
 
 
 def _note_stopped(site: SiteFolder) -> None:
@@ -117,12 +122,13 @@ def _say_status(site: SiteFolder, as_json: bool) -> bool:
     database = read_database(site.path)
     assert database is not None
     if as_json:
-        output.say_json(shown.status_as_json(database))
+        output.say_json(shown.status_as_json(database) | prune.kept_as_json(site))
     else:
         output.progress("")
         watch.say_status(records.site(database), records.units(database))
         watch.say_remote(remote.read(site.path))
         watch.say_warnings(site)
+        prune.say_kept(site)
     return records.settled(records.site(database), records.units(database))
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from blumeops.app import site as app
 from blumeops.base.errors import UserError
 from blumeops.base.site import SiteFolder
-from blumeops.cli import output
+from blumeops.cli import output, prune
 from blumeops.cli.place import place
 from blumeops.status import records, remote, shown, warnings
 from blumeops.status.database import Database, read_database
@@ -31,11 +31,12 @@ def status(arguments: argparse.Namespace) -> int:
         time.sleep(_POLL)
     followed = remote.read(site.path)
     if arguments.json:
-        output.say_json(shown.status_as_json(database))
+        output.say_json(shown.status_as_json(database) | prune.kept_as_json(site))
     else:
         say_status(here, units)
         say_remote(followed)
         say_warnings(site)
+        prune.say_kept(site)
         if not alive:
             output.progress("the controller does not run: this is what it saw last; start it with `blumeops up`")
     return 0 if settled and alive and not followed.refused else 1

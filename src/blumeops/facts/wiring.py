@@ -72,6 +72,8 @@ class Wiring:
     dump_command: tuple[Text, ...]
     restore_command: tuple[Text, ...]
     """How the provider prints what is in that database, and reads it again; in the same environment."""
+    drop_command: tuple[Text, ...]
+    """How it takes that database away."""
     problems: tuple[Problem, ...]
 
 
@@ -131,6 +133,7 @@ def wire(lab: Lab, name: str) -> Wiring:
         grant_env=grant.env,
         dump_command=grant.dump,
         restore_command=grant.restore,
+        drop_command=grant.drop,
         problems=tuple(wirer.problems),
     )
 
@@ -144,6 +147,7 @@ class _Grant:
     env: Mapping[str, Text] = field(default_factory=dict)
     dump: tuple[Text, ...] = ()
     restore: tuple[Text, ...] = ()
+    drop: tuple[Text, ...] = ()
 
 
 class _Wirer:
@@ -196,7 +200,7 @@ class _Wirer:
         return joined(*(self.meaning(piece, place) if isinstance(piece, Lookup) else piece for piece in parse(text)))
 
     def grant(self) -> _Grant:
-        """The provider's ways to make, dump and restore a database, said for this user of it."""
+        """The provider's ways to make, dump, restore and drop a database, said for this user of it."""
         if self.database is None:
             return _Grant()
         provider = self.lab.app_of(self.database.provider)
@@ -210,8 +214,9 @@ class _Wirer:
             env={key: other.app_text(text, *where, "create", "env", key) for key, text in provide.create.env.items()},
             dump=other.texts(provide.dump, *where, "dump"),
             restore=other.texts(provide.restore, *where, "restore"),
+            drop=other.texts(provide.drop, *where, "drop"),
         )
-        said = (*grant.command, *grant.env.values(), *grant.dump, *grant.restore)
+        said = (*grant.command, *grant.env.values(), *grant.dump, *grant.restore, *grant.drop)
         if any(isinstance(part, Folder | FilePath | SecretFile) for text in said for part in text):
             place = other.document.place(*where) if other.document else Place("", 1, 1)
             message = "what makes a database runs for its user: it cannot look up folders or files of the provider"

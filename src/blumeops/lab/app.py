@@ -141,6 +141,9 @@ class Provide(Strict):
     """The command that prints all that one user keeps, in the environment of `create`; none: it cannot be said."""
     restore: tuple[Templated, ...] = ()
     """The command that reads such a dump, and leaves exactly what is in it. Safe to repeat."""
+    drop: tuple[Templated, ...] = ()
+    """The command that takes away for good what one user had, in the environment of `create`; none: it stays. Run only
+    for a service that is gone, when a person asks for it. Safe to repeat."""
 
 
 class SecretSpec(Strict):

@@ -37,7 +37,7 @@ BECOMES = {
     "options": "the text where they are looked up",
     "ports": "a free port of 127.0.0.1, published to there from a container; the number of site `here` for an `entry`",
     "needs": "the unit waits until its provider is healthy",
-    "provides": "commands with the provider's programs: before the user's first start, and around its updates",
+    "provides": "the provider's programs run: before a user's first start, around its updates, to prune its data",
     "command": "the process, in a container where the program is an image",
     "arguments": "what the image's own program is given",
     "init": "run once, when the path is not there",
@@ -220,6 +220,7 @@ def _grants(checked: CheckedLab, service: ServiceFacts) -> tuple[unit.Grant, ...
             env={name: say(text) for name, text in wiring.grant_env.items()},
             dump=tuple(say(text) for text in wiring.dump_command),
             restore=tuple(say(text) for text in wiring.restore_command),
+            drop=tuple(say(text) for text in wiring.drop_command),
         ),
     )
 

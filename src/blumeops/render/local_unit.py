@@ -145,7 +145,7 @@ class Grant(Strict):
     """What a provider must make before this unit starts: run as a child of the provider's environment.
 
     `command` with `stdin`; idempotent; `env` may hold secrets. `dump` prints what the unit keeps there, `restore` reads
-    it again and leaves exactly that; empty: neither is known.
+    it again and leaves exactly that; `drop` takes it away. Empty: it is not known how.
     """
 
     provider: str
@@ -154,6 +154,7 @@ class Grant(Strict):
     env: dict[str, Text] = {}
     dump: tuple[Text, ...] = ()
     restore: tuple[Text, ...] = ()
+    drop: tuple[Text, ...] = ()
 
 
 class LocalUnit(Strict):

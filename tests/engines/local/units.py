@@ -80,7 +80,7 @@ def miniflux() -> LocalUnit:
                  "NEW_ROLE": ("miniflux",), "NEW_DATABASE": ("miniflux",),
                  "PGPASSWORD": (SecretPart(secret=PASSWORD),),
                  "ROLE_PASSWORD": (SecretPart(secret=MINIFLUX_PASSWORD),)},
-            dump=catalogue_grant().dump, restore=catalogue_grant().restore,
+            dump=catalogue_grant().dump, restore=catalogue_grant().restore, drop=catalogue_grant().drop,
         ),),
         env={
             "DATABASE_URL": ("postgres://miniflux:", SecretPart(secret=MINIFLUX_PASSWORD), "@127.0.0.1:", port,

@@ -3,7 +3,7 @@ is in `change`, everything about looking in `observe`.
 
 In: `LocalUnit`s, a process manager, a store of secrets, programs. Out: running services, an `Outcome` each,
 and what is seen of them. Promised: `apply` converges from any point at which an earlier one was cut off; what
-served goes on serving when the new form does not get healthy; state folders are never deleted.
+served goes on serving when the new form does not get healthy; what is kept is deleted by `prune` alone.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from blumeops.base.errors import BlumeError
-from blumeops.engines.local import addresses, drift, helpers, instance, leftovers
+from blumeops.engines.local import addresses, drift, helpers, instance, kept, leftovers
 from blumeops.engines.local.change import Change
 from blumeops.engines.local.daemon import must_be_nameable
 from blumeops.engines.local.folders import Folders, service_account
+from blumeops.engines.local.kept import Kept
 from blumeops.engines.local.manager import ProcessManager
 from blumeops.engines.local.observe import Observed, observe
 from blumeops.engines.local.programs import Programs
@@ -104,10 +105,21 @@ class LocalEngine:
         self.folders.clear_short()
 
     def remove(self, unit: str) -> None:
-        """Stop it and forget it. Its state folders and logs stay."""
+        """Stop it and forget it. Its state folders, its databases and its logs stay: `kept` tells of them."""
         with self._site.records.locked(unit):
             self._end(unit)
+            kept.note(self._site, unit)
             self._site.records.forget(unit)
+
+    def kept(self) -> dict[str, Kept]:
+        """What is kept of units that are no more, by unit."""
+        return kept.kept(self._site)
+
+    def prune(self, unit: str) -> None:
+        """Delete for good what is kept of a unit that is no more. Raises EngineError `BLU750`, `BLU751` and
+        Unavailable `BLU709`; what is left then is kept, and may be pruned again."""
+        with self._site.records.locked(unit):
+            kept.prune(self._site, unit)
 
     def _disconnect(self, record: Record | None) -> None:
         """Take a container's network away, once nobody uses it any more."""

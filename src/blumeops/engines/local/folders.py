@@ -2,7 +2,8 @@
 
     STATE/manager/              the process manager's
     STATE/units/UNIT/           record.json; a/ and b/: the two instances' config/ and secrets/; home/
-    STATE/data/UNIT/NAME/       state folders: kept for ever
+                                kept.json: what is left of one that is no more
+    STATE/data/UNIT/NAME/       state folders: kept until a person asks for a prune of those of units that are gone
     STATE/snapshots/UNIT/       its state before an update, while that is under way
     STATE/shares/NAME/          shares that no folder of this machine was named for: kept for ever
     STATE/upstreams/UNIT.PORT   "127.0.0.1:8123", read by the proxy for each request

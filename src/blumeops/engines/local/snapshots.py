@@ -58,7 +58,7 @@ def require_room(folders: Folders, unit: str, snapshot: Snapshot) -> None:
     if all(path.stat().st_dev == at.stat().st_dev for path in present) and _clones(at):
         return
     found = os.statvfs(at)
-    free, size = found.f_bavail * found.f_frsize, sum(map(_size, present))
+    free, size = found.f_bavail * found.f_frsize, sum(map(size_of, present))
     if size + SPARE > free:
         why = f"its state is {_megabytes(size)}, which must be put aside first, and only {_megabytes(free)} are free"
         raise EngineError("BLU740", unit, f"{at}: {why}", "free some space there; what runs was not touched")
@@ -157,7 +157,7 @@ def _rename(path: Path, to: Path) -> None:
     path.rename(to)
 
 
-def _size(folder: Path) -> int:
+def size_of(folder: Path) -> int:
     """Bytes on the disk; what has two names counts once."""
     seen, size = set(), 0
     for base, _, names in os.walk(folder):
