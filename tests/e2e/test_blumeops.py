@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from libzim.writer import Creator, Hint, Item, StringProvider
 
 from blumeops.base.files import write_whole
@@ -70,7 +71,8 @@ def make_book(file: Path, words: str) -> None:
 def targets(site: Site) -> dict[str, tuple[str, str]]:
     """What Prometheus watches: the health of each service's metrics, and the last error."""
     answer = json.loads(site.ask("prometheus", "/api/v1/targets?state=active").stdout)
-    return {each["labels"]["service"]: (each["health"], each["lastError"]) for each in answer["data"]["activeTargets"]}
+    found = answer["data"]["activeTargets"]
+    return {each["labels"].get("service", each["labels"]["job"]): (each["health"], each["lastError"]) for each in found}
 
 
 def test_up_settles(site: Site) -> None:
@@ -132,13 +134,31 @@ def test_a_book_is_found_by_its_words(site: Site, tmp_path: Path) -> None:
 
 
 def test_prometheus_watches_the_lab(site: Site) -> None:
-    """It scrapes those services that run and have metrics, itself among them, and answers queries about them."""
+    """It scrapes those services that run and have metrics, itself and the loop among them, and answers queries."""
     assert eventually(
-        lambda: targets(site) == dict.fromkeys(("caddy", "miniflux", "prometheus"), ("up", "")), seconds=40
+        lambda: targets(site) == dict.fromkeys(("caddy", "loop", "miniflux", "prometheus"), ("up", "")), seconds=40
     )
     answer = json.loads(site.ask("prometheus", "/api/v1/query?query=miniflux_users").stdout)
     (sample,) = answer["data"]["result"]
     assert (sample["metric"]["service"], sample["metric"]["app"]) == ("miniflux", "miniflux")
+    assert sample["metric"]["cluster"] == "minikube"
+
+
+def test_prometheus_keeps_the_rules(site: Site) -> None:
+    """Every alert is loaded and evaluated without an error; none fires in a lab that is well."""
+    groups = json.loads(site.ask("prometheus", "/api/v1/rules?type=alert").stdout)["data"]["groups"]
+    rules = {rule["name"]: rule for group in groups for rule in group["rules"]}
+    assert {"Down", "ProbeFailing", "LoopDown", "BackupOld", "UnitUnhealthy"} <= rules.keys()
+
+    def found(rule: str) -> tuple[str, str]:
+        groups = json.loads(site.ask("prometheus", "/api/v1/rules?type=alert").stdout)["data"]["groups"]
+        each = next(each for group in groups for each in group["rules"] if each["name"] == rule)
+        return each["health"], each["state"]
+
+    assert eventually(lambda: {found(rule)[0] for rule in rules} == {"ok"}, seconds=40)
+    assert {found(rule)[1] for rule in rules} <= {"inactive", "pending"}
+    settled = json.loads(site.ask("prometheus", "/api/v1/query?query=blumeops_settled").stdout)["data"]["result"]
+    assert [each["value"][1] for each in settled] == ["1"]
 
 
 @pytest.mark.parametrize(("label", "service"), [("jellyfin", "jellyfin"), ("dj", "navidrome"), ("forge", "forgejo")])
@@ -193,8 +213,9 @@ def test_prometheus_reads_what_is_derived_for_a_cluster(site: Site, tmp_path: Pa
     checked = check_folder(REPOSITORY / "labs/blumeops").passed
     assert checked
     tree = kubernetes.render(checked)
-    text = tree.text("argocd/manifests/prometheus/configmap.yaml").split("  prometheus.yml: |\n")[1]
-    lines = [line[4:] for line in text.splitlines() if line.startswith("    ") or not line]
+    files = yaml.safe_load(tree.text("argocd/manifests/prometheus/configmap.yaml"))["data"]
+    (tmp_path / "rules.yml").write_text(files["rules.yml"])
+    text = files["prometheus.yml"].replace("/etc/prometheus/", f"{tmp_path}/")
     promtool = Path(site.process("prometheus").exe()).with_name("promtool")
 
     def reads(config: str) -> bool:
@@ -202,5 +223,5 @@ def test_prometheus_reads_what_is_derived_for_a_cluster(site: Site, tmp_path: Pa
         command = [str(promtool), "check", "config", str(tmp_path / "prometheus.yml")]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
-    assert reads("\n".join(lines) + "\n")
-    assert not reads("\n".join(lines).replace("targets:", "target:"))
+    assert reads(text)
+    assert not reads(text.replace("targets:", "target:"))

@@ -16,7 +16,7 @@ from blumeops.base.files import clear_scratch, locked
 from blumeops.base.site import SiteFolder
 from blumeops.forge import gate, http, serve, tokens, webhooks
 from blumeops.forge.loopback import LoopbackOnly
-from blumeops.loop import control
+from blumeops.loop import control, metrics
 from blumeops.loop.controller import Controller
 from blumeops.loop.follower import Follower
 from blumeops.loop.sync import Site
@@ -52,7 +52,8 @@ async def _serve(site: Site, folder: SiteFolder, port: int, dns: int) -> None:
     token = tokens.read_or_make(folder.path)
     follower = Follower(controller, folder.path)
     pages = Starlette(
-        routes=http.routes(site.repository, token, controller.pushed), middleware=[Middleware(LoopbackOnly)]
+        routes=[*http.routes(site.repository, token, controller.pushed), *metrics.routes(controller)],
+        middleware=[Middleware(LoopbackOnly)],
     )
     # The webhook stands outside of LoopbackOnly: it comes by a proxy, under its name, and its signature is the proof.
     tcp = Starlette(routes=[*webhooks.routes(follower.webhook_secret, follower.wake), Mount("/", pages)])

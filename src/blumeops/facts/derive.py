@@ -110,7 +110,7 @@ def derive(lab: Lab) -> Facts:
     scrapes = tuple(
         Scrape(name, facts.app.app, facts.app.metrics.port, facts.app.metrics.http)
         for name, facts in sorted(services.items())
-        if facts.app.metrics and facts.app.kind == "service"
+        if facts.app.metrics and not facts.app.metrics.folder and facts.app.kind == "service"
     )
     return Facts(services, routes, scrapes, all_edges)
 

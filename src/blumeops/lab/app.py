@@ -165,8 +165,9 @@ class ConfigFile(Strict):
     """Where it lies in a container."""
     template: FileName | None = None
     """A file beside app.yaml, with lookups."""
-    derived: Literal["routes", "scrape"] | None = None
-    """Made from the whole lab: `routes` is the Caddyfile of every route, `scrape` Prometheus' configuration."""
+    derived: Literal["routes", "scrape", "rules", "collector", "grafana"] | None = None
+    """Made from the whole lab: `routes` is the Caddyfile of every route, `scrape` Prometheus' configuration, `rules`
+    its alerts, `collector` Alloy's configuration, `grafana` a folder of data sources and dashboards."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> ConfigFile:
@@ -196,11 +197,25 @@ class Health(Strict):
         return self
 
 
+class Panel(Strict):
+    """A picture of a program's own metrics."""
+
+    title: str
+    query: str
+    """PromQL; `$service` is the service's name."""
+    unit: Literal["", "s", "bytes", "Bps", "percentunit", "reqps", "ops", "short"] = ""
+    """As Grafana calls it."""
+
+
 class Metrics(Strict):
-    """Where the program tells its metrics in Prometheus' format."""
+    """Where the program tells its metrics in Prometheus' format: over HTTP, or in files."""
 
     http: UrlPath = "/metrics"
     port: Key = "http"
+    folder: Key | None = None
+    """For a program that does not keep running: the folder of its state in which it leaves `*.prom` files."""
+    panels: tuple[Panel, ...] = ()
+    """What its dashboard shows of them."""
 
 
 class Logs(Strict):
@@ -303,7 +318,7 @@ class App(Strict):
     def _ports_exist(self) -> App:
         named = [("health", self.health.port if self.health and self.health.http else None)]
         named += [("health", self.health.tcp if self.health else None)]
-        named += [("metrics", self.metrics.port if self.metrics else None)]
+        named += [("metrics", self.metrics.port if self.metrics and not self.metrics.folder else None)]
         named += [(f"provides.{kind}", provide.port) for kind, provide in self.provides.items()]
         for kind, provide in self.provides.items():
             if bool(provide.dump) != bool(provide.restore):
@@ -311,6 +326,8 @@ class App(Strict):
         for field, port in named:
             if port is not None and port not in self.ports:
                 raise ValueError(f"{field} names the port {port!r}, which is not among ports")
+        if self.metrics and self.metrics.folder and self.metrics.folder not in self.state.folders:
+            raise ValueError(f"metrics names {self.metrics.folder!r}, which is not among the folders of state")
         if unknown := self.samples.keys() - self.state.folders.keys():
             raise ValueError(f"samples names {min(unknown)!r}, which is not among the folders of state")
         return self

@@ -89,6 +89,8 @@ class Controller:
         self._examined: Revision | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._healer = Healer()
+        self.looked = site.clock()
+        """When everything was looked at last; at first, when the controller began."""
         self.synced: Callable[[str, Synced, float], None] = lambda *_: None
         """Told of each sync that ended: the wanted revision, how, after how many seconds."""
 
@@ -270,6 +272,7 @@ class Controller:
             engine = self.site.engine(reader(applied, self.site.key))
             if self._healer.heal(self.site, engine, applied, look(self.site, engine, applied)):
                 look(self.site, engine, applied)
+            self.looked = self.site.clock()
         except BlumeError as error:
             log.warning("%s", error)
             if error.code == DAMAGED:

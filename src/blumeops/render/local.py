@@ -16,7 +16,8 @@ from blumeops.lab.app import App, AppSource
 from blumeops.lab.releases import downloads
 from blumeops.render import local_unit as unit
 from blumeops.render.caddy import caddyfile
-from blumeops.render.scrape import from_files
+from blumeops.render.telemetry import derived
+from blumeops.render.telemetry.view import View, labels
 
 BUILT_IN = {
     "forgejo": "the built-in forge",
@@ -46,7 +47,7 @@ BECOMES = {
     "files": "files in the unit's configuration folder",
     "secrets": "generated into the SOPS file; given in the environment or as a private file",
     "health": "probed at each start and while it runs",
-    "metrics": "a file of targets, which the lab's Prometheus watches",
+    "metrics": "a file of targets, which the lab's Prometheus watches; a `folder` becomes nothing",
     "logs": "nothing: lines are shown as they were printed",
     "state": "folders below the site's state, kept when the service is deleted",
     "samples": "copied into the folder when it is empty before the first start",
@@ -87,8 +88,9 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
     for name, file in app.files.items():
         if file.derived == "routes":
             files[name] = say(_routes(checked))
-        elif file.derived == "scrape":
-            files[name] = say(from_files((parts.TargetFiles(),)))
+        elif file.derived:
+            made = derived(View(checked, service, here=True), name, file)
+            files |= {each: say(text) for each, text in made.items()}
     health = service.service.health or app.health
     return unit.LocalUnit(
         unit=service.name,
@@ -125,7 +127,9 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
         )
         if health
         else None,
-        metrics=unit.Metrics(port=app.metrics.port, path=app.metrics.http) if app.metrics else None,
+        metrics=unit.Metrics(port=app.metrics.port, path=app.metrics.http, labels=labels(service))
+        if app.metrics and not app.metrics.folder
+        else None,
         update=app.update,
         stop_signal=app.stop.signal,
         stop_seconds=app.stop.within,

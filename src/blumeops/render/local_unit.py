@@ -111,10 +111,11 @@ class Health(Strict):
 
 
 class Metrics(Strict):
-    """Metrics in Prometheus' format at `path` of `port`; the engine keeps a file of `targets` for it."""
+    """Metrics in Prometheus' format at `path` of `port`; the engine keeps a file of `targets` for it, with `labels`."""
 
     port: str
     path: str
+    labels: dict[str, str] = {}
 
 
 class Container(Strict):

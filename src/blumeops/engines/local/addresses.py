@@ -37,7 +37,7 @@ def _wanted(folders: Folders, at: Instance) -> dict[Path, str]:
     unit = at.unit
     found = {folders.upstreams / f"{unit.unit}.{name}": f"127.0.0.1:{number}" for name, number in at.ports.items()}
     if unit.metrics and unit.metrics.port in at.ports:
-        labels = {"service": unit.unit, "app": unit.app, "__metrics_path__": unit.metrics.path}
+        labels = {"service": unit.unit, **unit.metrics.labels, "__metrics_path__": unit.metrics.path}
         group = {"targets": [f"127.0.0.1:{at.ports[unit.metrics.port]}"], "labels": labels}
         found[_targets(folders, unit.unit)] = json.dumps([group]) + "\n"
     return found

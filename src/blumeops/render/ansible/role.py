@@ -11,13 +11,14 @@ from typing import Any
 
 from blumeops.checks.check import CheckedLab
 from blumeops.facts import parts
-from blumeops.facts.derive import Scrape, ServiceFacts
+from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Text
 from blumeops.lab.app import AppSource
 from blumeops.render.ansible.routes import TOKEN, routes
 from blumeops.render.ansible.speak import Speaker, account, variable
 from blumeops.render.ansible.words import in_file, in_variable
-from blumeops.render.scrape import from_addresses
+from blumeops.render.telemetry import derived
+from blumeops.render.telemetry.view import View
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PREFIX = "{{ '/opt/homebrew' if ansible_facts['architecture'] == 'arm64' else '/usr/local' }}"
@@ -69,14 +70,10 @@ class Role:
         for name, file in self.app.files.items():
             if file.derived == "routes":
                 texts[name] = routes(self.checked, self.say)
-            elif file.derived == "scrape":
-                texts[name] = from_addresses(self._beside())
-        return {name: texts[name] for name in self.app.files if name in texts}
-
-    def _beside(self) -> list[Scrape]:
-        """The metrics of the same host's services: those of others listen on their own loopback."""
-        services, host = self.checked.facts.services, self.service.service.host
-        return [each for each in self.checked.facts.scrapes if services[each.service].service.host == host]
+            elif file.derived:
+                texts |= derived(View(self.checked, self.service), name, file)
+        own = [name for name in self.app.files if name in texts]
+        return {name: texts[name] for name in (*own, *sorted(texts.keys() - set(own)))}
 
     def _secret_files(self) -> dict[str, str]:
         """The secrets that the app looks up as files, and their references."""

@@ -151,7 +151,7 @@ class _Builder:
     def scraped(self) -> Manifest:
         """The annotations by which Prometheus and Alloy are commonly told."""
         metrics = self.app.metrics
-        if metrics is None:
+        if metrics is None or metrics.folder:
             return {}
         number = ports_of(self.service)[metrics.port].port
         return {

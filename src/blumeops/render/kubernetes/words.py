@@ -15,7 +15,8 @@ from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Text
 from blumeops.render.caddy import caddyfile
 from blumeops.render.kubernetes.places import Site, address, ports_of
-from blumeops.render.scrape import from_addresses
+from blumeops.render.telemetry import derived
+from blumeops.render.telemetry.view import View
 
 
 def references(texts: Iterable[Text]) -> list[str]:
@@ -39,10 +40,8 @@ def config_files(site: Site, service: ServiceFacts) -> dict[str, Text]:
                     parts.Address(route.service, route.port, "port"),
                 ),
             )  # fmt: skip
-        elif file.derived == "scrape":
-            services, cluster = site.facts.services, service.service.cluster
-            beside = [each for each in site.facts.scrapes if services[each.service].service.cluster == cluster]
-            files[name] = from_addresses(beside)
+        elif file.derived:
+            files |= derived(View(site, service), name, file)
     return {name: files[name] for name in sorted(files)}
 
 

@@ -47,18 +47,23 @@ def targets(text: str) -> list[tuple[str, dict[str, str]]]:
     return [(target, each["labels"]) for each in found for target in each["targets"]]
 
 
-def labels(service: str, app: str, path: str = "/metrics") -> dict[str, str]:
+def labels(service: str, app: str, path: str = "/metrics", place: str = "host", at: str = "server") -> dict[str, str]:
     """The labels of a target."""
-    return {"service": service, "app": app, "__metrics_path__": path}
+    return {"service": service, "app": app, place: at, "__metrics_path__": path}
 
 
 def test_on_this_machine_prometheus_watches_files(tmp_path: Path) -> None:
     """No service is named in its unit: one that comes, goes or moves changes nothing of it."""
     tree = local.units(local.render(lab(tmp_path, "host: server")))
     text = tree["prometheus"].files["prometheus.yml"]
-    assert [part for part in text if not isinstance(part, str)] == [FolderPart(folder="targets", name="*.json")]
-    plain = "".join(part if isinstance(part, str) else "/t/*.json" for part in text)
-    assert yaml.safe_load(plain)["scrape_configs"][0]["file_sd_configs"] == [{"files": ["/t/*.json"]}]
+    folders = [part for part in text if isinstance(part, FolderPart)]
+    assert [(part.folder, part.name) for part in folders] == [("config", "rules.yml"), ("targets", "*.json")]
+    read = yaml.safe_load("".join(part if isinstance(part, str) else f"/t/{part.name}" for part in text))  # type: ignore[union-attr]  # folders alone
+    assert read["scrape_configs"][0]["file_sd_configs"] == [{"files": ["/t/*.json"]}]
+    assert read["scrape_configs"][1]["job_name"] == "loop"
+    assert read["rule_files"] == ["/t/rules.yml"]
+    told = tree["shown"].metrics
+    assert told and told.labels == {"service": "shown", "app": "demo", "host": "server"}
     metrics = {name: unit.metrics and (unit.metrics.port, unit.metrics.path) for name, unit in tree.items()}
     assert metrics["shown"] == ("metrics", '/a"b{{1}}')
     assert metrics["kiwix"] is None
@@ -80,7 +85,7 @@ def test_in_a_cluster_it_watches_the_clusters_services(tmp_path: Path) -> None:
     tree = kubernetes.render(lab(tmp_path, "cluster: pods"))
     text = yaml.safe_load(tree.text("argocd/manifests/prometheus/configmap.yaml"))["data"]["prometheus.yml"]
     assert targets(text) == [
-        ("grafana.grafana.svc:3000", labels("grafana", "grafana")),
-        ("prometheus.prometheus.svc:9090", labels("prometheus", "prometheus")),
-        ("shown.shown.svc:8001", labels("shown", "demo", '/a"b{{1}}')),
+        ("grafana.grafana.svc:3000", labels("grafana", "grafana", place="cluster", at="pods")),
+        ("prometheus.prometheus.svc:9090", labels("prometheus", "prometheus", place="cluster", at="pods")),
+        ("shown.shown.svc:8001", labels("shown", "demo", '/a"b{{1}}', "cluster", "pods")),
     ]

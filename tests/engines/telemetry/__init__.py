@@ -1,0 +1,1 @@
+"""What is derived for Prometheus, Alloy, Loki and Grafana, held against the programs themselves."""
