@@ -31,10 +31,9 @@ def configuration(view: View) -> Text:
 
 def _head(view: View) -> Text:
     rules = [name for name, file in view.reader.app.files.items() if file.derived == "rules"]
-    named: list[Text] = [("  - '", FilePath(name), "'\n") for name in rules]
-    return joined(
-        _GLOBAL, *(["rule_files:\n", *named] if named else []), f"scrape_configs:\n  - job_name: {SERVICES}\n"
-    )
+    named: list[Text | str] = [("  - '", FilePath(name), "'\n") for name in rules]
+    begun: list[Text | str] = ["rule_files:\n", *named] if named else []
+    return joined(_GLOBAL, *begun, f"scrape_configs:\n  - job_name: {SERVICES}\n")
 
 
 def _here(view: View) -> list[Text | str]:
