@@ -21,6 +21,7 @@ FORBIDDEN = {
     "plan.bad": "blumeops.base.processes",
     "forge.bad": "blumeops.loop",
     "names.bad": "blumeops.forge",
+    "connect.bad": "blumeops.loop",
     "secrets.bad": "blumeops.engines",
     "engines.local.bad": "blumeops.engines.ansible",
     "render.kubernetes.bad": "blumeops.render.ansible",

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from blumeops.base.errors import BlumeError
+from blumeops.cli import op_arguments
 
 
 class _Version(argparse.Action):
@@ -98,11 +99,7 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("--grep", metavar="TEXT", default="", help="only lines with this text")
     history = command("history", "what happened: every revision, what it changed, how it ended")
     history.add_argument("-n", "--limit", type=_count, default=10, metavar="N", help="the last N (default: 10)")
-    op = commands.add_parser("op", help="the value behind op://vault/item/field")
-    op_commands = op.add_subparsers(dest="op_command", metavar="COMMAND", required=True)
-    read = op_commands.add_parser("read", help="print one value", parents=[everywhere, key])
-    read.add_argument("reference", metavar="op://VAULT/ITEM/FIELD")
-    read.add_argument("-n", "--no-newline", action="store_true", help="the value alone, without an end of line")
+    _op(commands.add_parser("op", help="1Password's command, answered from the lab's store"), everywhere, key)
     secrets = commands.add_parser("secret", help="references to secrets, their store, and new values; none is shown")
     _secrets(secrets.add_subparsers(dest="secret_command", metavar="COMMAND", required=True), everywhere, key)
     policies = commands.add_parser("policy", help="anybody's Tailscale policy file: checked, tested, as a matrix")
@@ -147,6 +144,17 @@ def _secrets(
     recipients.add_argument(
         "--remove", action="append", default=[], metavar="age1…", help="one that shall not any more"
     )
+
+
+def _op(op: argparse.ArgumentParser, everywhere: argparse.ArgumentParser, key: argparse.ArgumentParser) -> None:
+    """The commands below `op`: op's own, and the one that writes the program of that name."""
+    store = argparse.ArgumentParser(add_help=False)
+    store.add_argument("--file", type=Path, metavar="FILE", help="this SOPS file, instead of the lab's store")
+    op.add_argument("-v", "--version", action="version", version=op_arguments.VERSION, help=argparse.SUPPRESS)
+    commands = op_arguments.add(op, everywhere, key, store)
+    about = "write the program `op` into a folder, for the PATH of playbooks and scripts"
+    shim = commands.add_parser("shim", help=about, description=about, parents=[everywhere, key, store])
+    shim.add_argument("folder", type=Path, metavar="DIR", help="where; made if it is not there")
 
 
 def _policies(
@@ -223,7 +231,7 @@ _MODULES = {
     "check": "describe", "plan": "describe", "render": "describe", "up": "run", "down": "run", "sync": "run",
     "rollback": "run",
     "controller": "run", "credential": "credential", "status": "watch", "logs": "logs", "history": "watch",
-    "hook": "hook", "op": "secrets", "secret": "secret", "policy": "policy", "reach": "reach", "whatif": "whatif",
+    "hook": "hook", "op": "op", "secret": "secret", "policy": "policy", "reach": "reach", "whatif": "whatif",
 }  # fmt: skip
 
 

@@ -95,12 +95,25 @@ def updated(data: bytes | None, changes: Mapping[Reference, str], key: Key, name
     return changed
 
 
+def without(data: bytes, gone: Sequence[tuple[str, ...]], key: Key, name: str = NAME) -> bytes:
+    """The file without what lies at these paths: a field, or an item with all that is in it. What is not there stays
+    away; all else keeps its ciphertext. Raises as `decrypt` does."""
+    _opened(data, key.path, name)
+    with _file(data) as file:
+        for path in gone:
+            _output(_sops("unset", "--idempotent", str(file), _index(path), stdin=b"", key=key.path), name)
+        return file.read_bytes()
+
+
+def _index(path: tuple[str, ...]) -> str:
+    return "".join(f'["{part}"]' for part in path)
+
+
 def _set(data: bytes, news: Mapping[Reference, str], key: Key, name: str) -> bytes:
     with _file(data) as file:
         for reference, value in news.items():
-            index = "".join(f'["{part}"]' for part in reference.path)
             stdin = json.dumps(value).encode()
-            _output(_sops("set", "--value-stdin", str(file), index, stdin=stdin, key=key.path), name)
+            _output(_sops("set", "--value-stdin", str(file), _index(reference.path), stdin=stdin, key=key.path), name)
         return file.read_bytes()
 
 

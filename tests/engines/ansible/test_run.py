@@ -1,13 +1,12 @@
 """The rendered roles on a real host: Debian with systemd, reached over SSH as a user who becomes root.
 
-Only `op` is a stand-in, since it is our border. Caddy, PostgreSQL and Miniflux are Debian's.
+Its `op` is what `blumeops op shim` writes, in front of a SOPS file. Caddy, PostgreSQL and Miniflux are Debian's.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from blumeops.render.ansible import render
 from tests.engines.host.fixtures import MARKS, skip_without_means
 from tests.engines.host.machine import TestHost
 from tests.engines.host.playbook import Result
+from tests.engines.op.store import make_store
 
 pytestmark = [*MARKS, pytest.mark.slow, pytest.mark.xdist_group("ansible")]
 
@@ -77,7 +77,7 @@ SECRETS = (
 
 
 def answer(reference: str) -> str:
-    """What the stand-in answers."""
+    """The value that the store has for a reference."""
     return hashlib.sha256(reference.encode()).hexdigest()[:24]
 
 
@@ -93,11 +93,12 @@ class Native:
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """A fresh host, and `op` on the path."""
+    """A fresh host, and `op` on the path, with a store of all secrets behind it."""
     skip_without_means()
+    values = {reference: answer(reference) for reference in SECRETS} | {"op://lab/hostile/nasty": NASTY}
+    store = make_store(tmp_path_factory.mktemp("store"), values)
     with pytest.MonkeyPatch.context() as patch, TestHost("server") as host:
-        patch.setenv("PATH", f"{HERE}{os.pathsep}{os.environ['PATH']}")
-        patch.setenv("NASTY", NASTY)
+        patch.setenv("PATH", store.search)
         yield Operator(host, tmp_path_factory.mktemp("operator"))
 
 

@@ -1,0 +1,1 @@
+"""The program `op` in front of a store, and Ansible in front of that."""
