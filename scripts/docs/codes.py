@@ -155,6 +155,7 @@ MEANINGS = {
     "BLU603": "The forge's port or the controller's socket is taken.",
     "BLU604": "The state folder's path is too long for a Unix socket.",
     "BLU605": "The lab's folder has no files, so the forge has nothing to begin with.",
+    "BLU606": "The lab's folder passes the checks, its last commit does not, and the forge would begin with that.",
     "BLU610": "A pushed link leads out of the repository.",
     "BLU611": "A pushed submodule. A lab is one repository.",
     "BLU612": "A pushed file name that no system should meet: `..`, `.git`, a backslash, a line break and the like.",

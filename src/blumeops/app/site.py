@@ -15,6 +15,7 @@ from pathlib import Path
 
 from blumeops.base.errors import BlumeError, EngineError, Unavailable, UserError
 from blumeops.base.files import scratch
+from blumeops.base.findings import errors
 from blumeops.base.site import SiteFolder
 from blumeops.checks.check import CheckedLab
 from blumeops.engines.local import ports
@@ -111,11 +112,24 @@ def checked(folder: SiteFolder, lab: str, revision: str) -> CheckedLab | None:
 
 
 def seed(folder: SiteFolder, lab: str, source: Path, say: Say) -> bool:
-    """Make `source` the forge's first revision; False when the forge has one already."""
+    """Make `source` the forge's first revision; False when the forge has one already.
+
+    Raises UserError `BLU606` when that would not pass the checks, whatever lies uncommitted in the folder.
+    """
     known = Repository(folder.repository / f"{lab}.git")
     if known.path.is_dir() and known.head():
         return False
-    revision = repository_of(folder, lab).import_folder(source, exclude=[folder.path])
+    repository = repository_of(folder, lab)
+
+    def admit(revision: str) -> None:
+        found = errors(read_revision(repository, folder.work, revision).findings)
+        for finding in found:
+            say(str(finding))
+        if found:
+            hint = "commit what you changed: the forge begins with what is committed"
+            raise UserError("BLU606", str(source), f"its last commit, {revision[:8]}, does not pass the checks", hint)
+
+    revision = repository.import_folder(source, [folder.path], admit)
     say(f"the forge begins with {revision[:8]}, from {source}")
     return True
 
@@ -134,7 +148,8 @@ def root_certificate(folder: SiteFolder, proxy: str) -> Path:
 
 
 def same_as_forge(folder: SiteFolder, lab: str, source: Path) -> bool:
-    """Whether the forge's main has the same files as `source`, but for the secrets that were generated."""
+    """Whether the forge's main has the same files as `source`, but for the secrets that were generated. What is in
+    `source` alone counts where it would be read as part of the lab."""
     repository = Repository(folder.repository / f"{lab}.git")
     head = repository.head()
     with scratch(folder.work, "compared-") as place:
@@ -142,8 +157,9 @@ def same_as_forge(folder: SiteFolder, lab: str, source: Path) -> bool:
             return False
         checkout = place / "lab"
         repository.export(head, checkout)
-        files = [path.relative_to(checkout) for path in checkout.rglob("*") if path.is_file()]
-        return all(
+        files = {path.relative_to(checkout) for path in checkout.rglob("*") if path.is_file()}
+        described = [path for part in ("services", "apps") for path in (source / part).rglob("*") if path.is_file()]
+        return {path.relative_to(source) for path in described} <= files and all(
             (source / name).is_file() and (source / name).read_bytes() == (checkout / name).read_bytes()
             for name in files
             if name != Path(sops.NAME)

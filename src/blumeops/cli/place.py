@@ -34,10 +34,25 @@ def place(arguments: argparse.Namespace) -> Place:
     if arguments.state and not arguments.lab:
         site = SiteFolder(arguments.state.absolute())
         if site.lab_name.is_file():
-            return Place(site.lab_name.read_text().strip(), None, site)
+            name = site.lab_name.read_text().strip()
+            return Place(name, _folder_here(name), site)
     folder = lab_folder(arguments)
+    name = _name(folder)
+    return Place(name, folder, SiteFolder((arguments.state or default_state(name)).absolute()))
+
+
+def _folder_here(lab: str) -> Path | None:
+    """The folder that we are in, if it describes that lab."""
+    try:
+        folder = find_lab(Path.cwd())
+        return folder if _name(folder) == lab else None
+    except (UserError, OSError):
+        return None
+
+
+def _name(folder: Path) -> str:
     data = read((folder / "lab.yaml").read_bytes(), "lab.yaml").data
     name = data.get("lab") if isinstance(data, dict) else None
     if not isinstance(name, str) or not re.fullmatch("[a-z][a-z0-9-]*", name):
         raise UserError("BLU102", str(folder / "lab.yaml"), "does not name the lab", "write `lab: NAME`")
-    return Place(name, folder, SiteFolder((arguments.state or default_state(name)).absolute()))
+    return name

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from blumeops.app import site as app
 from blumeops.base.errors import EngineError, UserError
-from blumeops.base.files import locked, write_whole
+from blumeops.base.files import cannot_write, locked, write_whole
 from blumeops.base.site import SiteFolder
 from blumeops.checks.check import check_folder
 from blumeops.cli import output, prune, watch
@@ -35,9 +35,9 @@ def up(arguments: argparse.Namespace) -> int:
             output.say_json({"version": 1, "findings": [finding.as_json() for finding in checked.findings]})
         return 1
     _refuse_foreign(where)
-    app.prepare(where.site)
     with _alone(where.site):
-        _claim(where)
+        _claim(where)  # before anything else is made: another `up` sees an empty folder, or a site that is this lab's
+        app.prepare(where.site)
         create = not app.holds_secrets(where.site, where.lab, where.folder)
         key = find_key(arguments.age_key, app.environment(), where.site.age_key, create=create)
         begun = app.seed(where.site, where.lab, where.folder, output.progress)
@@ -48,8 +48,9 @@ def up(arguments: argparse.Namespace) -> int:
     settled = _say_status(where.site, arguments.json)
     if not arguments.json:
         _say_next(where, settings, key.path, app.root_certificate(where.site, settings.network.proxy))
-    if not begun and not app.same_as_forge(where.site, where.lab, where.folder):
-        output.progress(f"note: what runs is the forge's main, and {where.folder} is not the same: push to change it")
+    if not app.same_as_forge(where.site, where.lab, where.folder):
+        way = "commit what you changed, and push" if begun else "push to change it"
+        output.progress(f"note: what runs is the forge's main, and {where.folder} is not the same: {way}")
     return code or (0 if settled and pruned else 1)
 
 
@@ -161,7 +162,11 @@ def told(lines: Iterator[str | int]) -> int:
 
 @contextmanager
 def _alone(site: SiteFolder) -> Iterator[None]:
-    """Only one `up` or `down` at a time. Raises EngineError `BLU792`."""
+    """Only one `up` or `down` at a time. Raises EngineError `BLU792`, `BLU903`."""
+    try:  # its mode is for `prepare` to set: services may be at work in it
+        site.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(site.path, error) from error
     with locked(site.lock, wait=False) as ours:
         if not ours:
             raise EngineError("BLU792", str(site.path), "another up or down is at work", "wait for its end")
@@ -171,7 +176,10 @@ def _alone(site: SiteFolder) -> Iterator[None]:
 def _refuse_foreign(where: Place) -> None:
     """A folder with somebody else's files does not become a site; the key may be there. Raises UserError `BLU796`."""
     path, expected = where.site.path, {where.site.age_key.name, where.site.lock.name}
-    if path.is_dir() and not where.site.lab_name.is_file() and {each.name for each in path.iterdir()} - expected:
+    found = {each.name for each in path.iterdir()} if path.is_dir() else set()
+    claiming = f".{where.site.lab_name.name}."  # as another `up` writes that file in this very moment
+    foreign = {name for name in found - expected if not name.startswith(claiming)}
+    if foreign and not where.site.lab_name.is_file():
         raise UserError("BLU796", str(path), "holds other files, and no site", "name an empty folder with --state")
 
 

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,9 +200,12 @@ class Repository:
             git(self.path, "update-index", "-z", "--index-info", stdin=self._index_lines(files, index), env=index)
             return self.advance(self._commit_index(index, message, parent), parent)
 
-    def import_folder(self, folder: Path, exclude: Sequence[Path] = ()) -> str:
+    def import_folder(
+        self, folder: Path, exclude: Sequence[Path] = (), admit: Callable[[str], object] = lambda revision: None
+    ) -> str:
         """The first revision: HEAD with its history where `folder` is the root of a Git repository of its own;
-        else one commit of its files, without what `.gitignore` and `exclude` name. Returns it.
+        else one commit of its files, without what `.gitignore` and `exclude` name. Returns it. `admit` may raise, and
+        then `main` is not made.
 
         Raises UserError with the first finding of `inspect`, `BLU605` where there is nothing to import, EngineError
         `BLU602` when `main` is there already.
@@ -214,6 +217,7 @@ class Repository:
             revision = self._commit_folder(folder, exclude)
         for finding in look(self.path, revision).findings:
             raise UserError(finding.code, finding.subject, finding.message, finding.hint, finding.place)
+        admit(revision)
         return self.advance(revision, None)
 
     def advance(self, revision: str, old: str | None) -> str:

@@ -1,0 +1,173 @@
+"""How a site begins: two at once, a folder that is no lab, one without Git, without a commit, or with changes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.site import BLUMEOPS, GIT, Site, free_port, running_below
+
+pytestmark = pytest.mark.timeout(120)
+
+APP = Path(__file__).with_name("apps") / "web"
+SERVICES = "services/services.yaml"
+
+
+@pytest.fixture
+def site(place: Path) -> Iterator[Site]:
+    """The smallest lab, of one service; in a folder without Git, not up. Nothing of it is left at the end."""
+    folder, state = place / "lab", place / "state"
+    shutil.copytree(APP, folder / "apps" / "web")
+    https, forge, dns = free_port(), free_port(), free_port()
+    (folder / "lab.yaml").write_text(
+        f"lab: small\nhosts: {{server: {{os: linux, role: compute}}}}\n"
+        f"here: {{https: {https}, forge: {forge}, dns: {dns}}}\n"
+    )
+    (folder / "services").mkdir()
+    (folder / SERVICES).write_text("web: {host: server, options: {word: w0}}\n")
+    state.mkdir(mode=0o711)
+    made = Site(folder, state, https, forge, "small", dns)
+    yield made
+    made.run("down", code=None)
+    assert running_below(state) == []
+    shutil.rmtree(folder)
+    shutil.rmtree(state)
+
+
+def git(site: Site, *arguments: str) -> None:
+    """Git in the lab's folder."""
+    subprocess.run([*GIT, "-C", str(site.folder), *arguments], check=True, capture_output=True)
+
+
+def change(site: Site, old: str, new: str) -> None:
+    """Change the services' file, which must say `old`."""
+    text = (site.folder / SERVICES).read_text()
+    assert old in text
+    (site.folder / SERVICES).write_text(text.replace(old, new))
+
+
+def started(site: Site) -> dict[str, int]:
+    """How many of each there are: managers, controllers, services."""
+    words = running_below(site.state)
+    marks = {"manager": "supervisord", "controller": "blumeops controller", "web": "server.py"}
+    return {name: sum(mark in word for word in words) for name, mark in marks.items()}
+
+
+def word_of(site: Site) -> str:
+    """What the running service was told to say."""
+    (found,) = {
+        re.sub(r".*server\.py \d+ (\w+) .*", r"\1", each) for each in running_below(site.state) if "server.py" in each
+    }
+    return found
+
+
+def at_once(site: Site, *commands: str) -> list[tuple[int, str]]:
+    """Start commands at the same time; the exit code and the words of each."""
+    argv = [[str(BLUMEOPS), command, "--lab", str(site.folder), "--state", str(site.state)] for command in commands]
+    running = [subprocess.Popen(each, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for each in argv]
+    return [(each.wait(100), text) for each in running for text in [each.communicate()[0]]]
+
+
+def test_several_at_once_make_one_site(site: Site) -> None:
+    """One brings it up; each other follows it, or says in one line that it is on its way; nothing is there twice."""
+    for _ in range(3):
+        ended = at_once(site, *["up"] * 4)
+        codes = [code for code, _ in ended]
+        assert 0 in codes, ended
+        for code, said in ended:
+            assert code == 0 or re.fullmatch(r"blumeops: BLU792 .*: another up or down is at work; .*\n", said), said
+        assert started(site) == {"manager": 1, "controller": 1, "web": 1}
+        history = site.json("history")["history"]
+        assert len([run for run in history if run["changes"]]) == 1, history
+        site.run("down")
+        assert running_below(site.state) == []
+        for path in site.state.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_up_again_and_down_beside_each_other(site: Site) -> None:
+    """`up` of what is up follows; with `down` at the same time one of them is first, and the site is whole or gone."""
+    site.run("up")
+    pid = [word for word in running_below(site.state) if "server.py" in word]
+    assert [code for code, _ in at_once(site, "up")] == [0]
+    assert [word for word in running_below(site.state) if "server.py" in word] == pid
+    for code, said in at_once(site, "up", "down"):
+        assert "Traceback" not in said
+        assert code == 0 or "BLU792" in said or "BLU79" in said, said
+    there = started(site)
+    assert there in ({"manager": 1, "controller": 1, "web": 1}, {"manager": 0, "controller": 0, "web": 0}), there
+
+
+def test_a_folder_that_is_no_lab(site: Site, place: Path) -> None:
+    """One line, and no state is made."""
+    nothing = place / "nothing"
+    nothing.mkdir()
+    argv = [str(BLUMEOPS), "up", "--state", str(place / "new")]
+    done = subprocess.run(argv, cwd=nothing, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("blumeops: BLU005 ")
+    assert not (place / "new").exists()
+    nothing.rmdir()
+
+
+def test_in_the_labs_folder_state_alone_is_enough(site: Site) -> None:
+    """The second time as the first: the folder that we are in is the lab that the state is of."""
+    for _ in range(2):
+        argv = [str(BLUMEOPS), "up", "--state", str(site.state)]
+        done = subprocess.run(argv, cwd=site.folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_plain_folder(site: Site) -> None:
+    """Without Git the forge begins with the files as they are; a change of them is told, not applied in silence."""
+    assert "is not the same" not in site.run("up").stderr
+    change(site, "w0", "w1")
+    assert f"{site.folder} is not the same: push to change it" in site.run("up").stderr
+    assert word_of(site) == "w0"
+
+
+def test_a_repository_without_a_commit(site: Site) -> None:
+    """`git init` and no more: its files are what the forge begins with."""
+    git(site, "init", "-q", "-b", "main")
+    assert "the forge begins with" in site.run("up").stderr
+    assert word_of(site) == "w0"
+
+
+def added(site: Site) -> None:
+    """A file that Git does not know yet."""
+    (site.folder / "services" / "more.yaml").write_text("web2: {host: server, app: web, ports: {http: 8001}}\n")
+
+
+@pytest.mark.parametrize("edit", [lambda site: change(site, "w0", "w1"), added], ids=["changed", "untracked"])
+def test_changes_that_are_not_committed(site: Site, edit: Callable[[Site], None]) -> None:
+    """What is committed runs, and that the folder is not the same is said at the very first `up`."""
+    git(site, "init", "-q", "-b", "main")
+    git(site, "add", "--all")
+    git(site, "commit", "-q", "-m", "first")
+    edit(site)
+    said = site.run("up").stderr
+    assert f"{site.folder} is not the same: commit what you changed, and push" in said
+    assert word_of(site) == "w0"
+    assert list(site.units()) == ["web"]
+
+
+def test_a_last_commit_that_does_not_pass(site: Site) -> None:
+    """The files pass, what is committed does not: the forge does not begin with that, and it is said what to do."""
+    git(site, "init", "-q", "-b", "main")
+    change(site, "host: server", "host: nowhere")
+    git(site, "add", "--all")
+    git(site, "commit", "-q", "-m", "broken")
+    change(site, "host: nowhere", "host: server")
+    said = site.run("up", code=1).stderr
+    assert "BLU110 web: there is no host `nowhere`" in said
+    assert "BLU606 " in said
+    assert "commit what you changed" in said
+    assert running_below(site.state) == []
+    git(site, "commit", "-qam", "mended")
+    site.run("up")
+    assert word_of(site) == "w0"
