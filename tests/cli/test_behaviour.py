@@ -32,6 +32,7 @@ COMMANDS = [
     "down",
     "sync",
     "rollback",
+    "run",
     "status",
     "logs",
     "history",

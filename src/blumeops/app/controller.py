@@ -19,6 +19,7 @@ from blumeops.forge.loopback import LoopbackOnly
 from blumeops.loop import control, metrics
 from blumeops.loop.controller import Controller
 from blumeops.loop.follower import Follower
+from blumeops.loop.jobs import Jobs
 from blumeops.loop.sync import Site
 from blumeops.secrets.age import Key
 from blumeops.status.database import open_database
@@ -51,6 +52,8 @@ async def _serve(site: Site, folder: SiteFolder, port: int, dns: int) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     token = tokens.read_or_make(folder.path)
     follower = Follower(controller, folder.path)
+    jobs = Jobs(site, lambda: controller.applied, lambda: controller.syncing)
+    controller.at_rest = jobs.wake
     pages = Starlette(
         routes=[*http.routes(site.repository, token, controller.pushed), *metrics.routes(controller)],
         middleware=[Middleware(LoopbackOnly)],
@@ -60,15 +63,16 @@ async def _serve(site: Site, folder: SiteFolder, port: int, dns: int) -> None:
     unix = Starlette(
         routes=[
             *gate.routes(site.repository, controller.examine, controller.follow, follower.closed),
-            *control.routes(controller, follower),
+            *control.routes(controller, follower, jobs),
         ]
     )
     loop = asyncio.create_task(controller.run(stop))
     following = asyncio.create_task(follower.run(stop))
     server = asyncio.create_task(serve.serve(tcp, port, unix, socket_of(folder), stop))
+    at_their_times = asyncio.create_task(jobs.run(stop))
     names = asyncio.create_task(serve_names(site, folder.path, controller, dns, stop))
-    done, _ = await asyncio.wait({loop, server, following, names}, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait({loop, server, following, at_their_times, names}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
-    await asyncio.gather(loop, server, following, names)
+    await asyncio.gather(loop, server, following, at_their_times, names)
     for task in done:
         task.result()

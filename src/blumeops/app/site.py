@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import socket
 import sys
@@ -13,7 +11,7 @@ from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 
-from blumeops.base.errors import BlumeError, EngineError, Unavailable, UserError
+from blumeops.base.errors import BlumeError, EngineError, UserError
 from blumeops.base.files import scratch
 from blumeops.base.findings import errors
 from blumeops.base.site import SiteFolder
@@ -24,7 +22,6 @@ from blumeops.engines.local.health import last_lines
 from blumeops.engines.local.manager import ProcessManager, ProcessSpec
 from blumeops.engines.local.programs import Programs, cache_folder, runtime
 from blumeops.engines.local.record import SLOTS
-from blumeops.forge.hook_client import SHOWN, STATUS
 from blumeops.forge.repository import Repository
 from blumeops.lab.model import Here, Settings
 from blumeops.loop.revision import read_revision
@@ -192,12 +189,10 @@ def stop_all(folder: SiteFolder, say: Say) -> None:
     engine = _quiet(folder)
     if CONTROLLER in engine.manager.states():
         engine.manager.stop(CONTROLLER)
-    order = reversed(
-        start_order(
-            unit for unit in engine.applied().values() if unit.command and not unit.provided and unit.kind == "service"
-        )
-    )
-    engine.stop_all(_told(order, say))
+    units = engine.applied().values()
+    runs = [unit.unit for unit in units if unit.kind == "job" and engine.running_job(unit.unit)]
+    order = start_order(unit for unit in units if unit.command and not unit.provided and unit.kind == "service")
+    engine.stop_all(_told([*runs, *reversed(order)], say))
 
 
 def settings_of(folder: SiteFolder, lab: str, given: Settings) -> Settings:
@@ -224,43 +219,11 @@ def controller_answers(folder: SiteFolder) -> bool:
     return True
 
 
-def request_sync(folder: SiteFolder, restore: bool = False) -> Iterator[str | int]:
-    """Ask the controller to sync: yields lines, then the exit code. `restore`: also what was changed by hand and says
-    `heal: false`. Raises Unavailable `BLU794`."""
-    return _ask(folder, "/sync?restore" if restore else "/sync")
-
-
-def request_rollback(folder: SiteFolder, target: str) -> Iterator[str | int]:
-    """Ask it to go back to a revision, by its full name: as `request_sync`."""
-    return _ask(folder, f"/rollback?to={target}")
-
-
-def request_secrets(folder: SiteFolder, wanted: Mapping[str, object]) -> Iterator[str | int]:
-    """Ask it to change secrets, or who opens them: as `request_sync`. Values go by the socket, to us alone."""
-    return _ask(folder, "/secrets", json.dumps(wanted).encode())
-
-
 def rollback_target(folder: SiteFolder, lab: str, wanted: str | None) -> str:
     """The full name of the revision to go back to. Raises UserError `BLU790`, and what `target_of` does."""
     database = read_database(folder.path)
     runs = records.history(database, records.KEPT_RUNS) if database else []
     return target_of(existing_repository(folder, lab), runs, wanted)
-
-
-def _ask(folder: SiteFolder, path: str, body: bytes = b"") -> Iterator[str | int]:
-    must_exist(folder)
-    connection = _UnixConnection(socket_of(folder))
-    try:
-        connection.request("POST", path, body)
-        for line in connection.getresponse():
-            if line.startswith(STATUS):
-                yield int(line[len(STATUS) :])
-            elif line.startswith(SHOWN):
-                yield line[len(SHOWN) :].decode(errors="replace").rstrip("\n")
-    except OSError as error:
-        raise Unavailable("BLU794", "controller", "does not run", "start it with `blumeops up`") from error
-    finally:
-        connection.close()
 
 
 def read_secret(folder: SiteFolder, lab: str, age_key: Path | None, reference: str) -> str:
@@ -280,18 +243,6 @@ def environment() -> dict[str, str]:
     if "BLUMEOPS_CACHE" in found:
         found["BLUMEOPS_CACHE"] = str(cache_folder())  # absolute: the controller works in another folder
     return found
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over the controller's socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost")
-        self.path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(str(self.path))
 
 
 def _wait_for_controller(folder: SiteFolder, manager: ProcessManager) -> None:

@@ -87,6 +87,8 @@ def parser() -> argparse.ArgumentParser:
     rollback.add_argument(
         "revision", nargs="?", metavar="REV", help="default: the last one that was applied and differs from main"
     )
+    run = command("run", "start a job now, and follow it to its end: 0 when it went well")
+    run.add_argument("job", metavar="JOB", help="a service of kind `job`: a backup")
     status = command("status", "every unit: revision, health, why")
     status.add_argument("--wait", action="store_true", help="until settled or failed")
     logs = command("logs", "what services printed")
@@ -229,7 +231,7 @@ _MODULES = {
     "init": "init", "schema": "init", "doctor": "doctor",
     "show": "show",
     "check": "describe", "plan": "describe", "render": "describe", "up": "run", "down": "run", "sync": "run",
-    "rollback": "run",
+    "rollback": "run", "run": "job",
     "controller": "run", "credential": "credential", "status": "watch", "logs": "logs", "history": "watch",
     "hook": "hook", "op": "op", "secret": "secret", "policy": "policy", "reach": "reach", "whatif": "whatif",
 }  # fmt: skip

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from blumeops.app import ask
 from blumeops.app import site as app
 from blumeops.base.errors import EngineError, UserError
 from blumeops.base.files import cannot_write, locked, write_whole
@@ -100,7 +101,7 @@ def rollback(arguments: argparse.Namespace) -> int:
     where = place(arguments)
     target = app.rollback_target(where.site, where.lab, arguments.revision)
     output.progress(f"back to {target[:8]}")
-    code = told(app.request_rollback(where.site, target))
+    code = told(ask.request_rollback(where.site, target))
     if arguments.json:
         _say_status(where.site, as_json=True)
     elif not code:
@@ -148,7 +149,7 @@ def _say_next(where: Place, settings: Settings, key: Path, root: Path) -> None:
 
 def _follow(site: SiteFolder, restore: bool = False) -> int:
     """Ask for a sync and print its lines; returns the exit code."""
-    return told(app.request_sync(site, restore))
+    return told(ask.request_sync(site, restore))
 
 
 def told(lines: Iterator[str | int]) -> int:

@@ -7,7 +7,7 @@ import getpass
 import sys
 import time
 
-from blumeops.app import site
+from blumeops.app import ask, site
 from blumeops.app import vault as app
 from blumeops.base.errors import UserError
 from blumeops.base.findings import errors
@@ -124,7 +124,7 @@ def _recipients(arguments: argparse.Namespace, where: Place) -> int:
 def _asked(arguments: argparse.Namespace, where: Place, **wanted: object) -> int:
     """Let the controller change it, and follow it to the end."""
     asked = {"values": {}, "new": [], "add": [], "remove": []} | wanted
-    code = told(site.request_secrets(where.site, asked))
+    code = told(ask.request_secrets(where.site, asked))
     if arguments.json:
         output.say_json({"version": 1, "changed": not code})
     elif not code:

@@ -11,7 +11,7 @@ from blumeops.base.errors import UserError
 from blumeops.base.site import SiteFolder
 from blumeops.cli import output, prune
 from blumeops.cli.place import place
-from blumeops.status import records, remote, shown, warnings
+from blumeops.status import jobs, records, remote, shown, warnings
 from blumeops.status.database import Database, read_database
 
 _POLL = 0.2
@@ -26,7 +26,9 @@ def status(arguments: argparse.Namespace) -> int:
         alive = app.controller_answers(site)
         here, units = records.site(database), records.units(database)
         settled = records.settled(here, units)
-        if not arguments.wait or settled or here.problem or not alive:
+        # A job that failed stays so until its next run, and that may be tomorrow's.
+        rest = [unit for unit in units if not (unit.state == "failed" and unit.id in jobs.scheduled(database))]
+        if not arguments.wait or records.settled(here, rest) or here.problem or not alive:
             break
         time.sleep(_POLL)
     followed = remote.read(site.path)

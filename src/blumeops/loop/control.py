@@ -1,6 +1,8 @@
-"""What the command line asks the controller on its unix socket: to sync, to roll back, to change secrets, to answer.
+"""What the command line asks the controller on its unix socket: to sync, to roll back, to change secrets, to run a
+job, to answer.
 
-Answers are lines in the form of the hooks' (`forge.hook_client`): text behind `|`, the exit status at the end.
+Answers are lines in the form of the hooks' (`forge.hook_client`): text behind `|`, the exit status at the end. A job
+that cannot be run is answered by an error as JSON, with status 409.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from blumeops.forge.hook_client import SHOWN, STATUS
 from blumeops.loop import rotation, secret_change
 from blumeops.loop.controller import Controller
 from blumeops.loop.follower import Follower
+from blumeops.loop.job_runs import Under
+from blumeops.loop.jobs import Jobs
 from blumeops.secrets.references import Reference
 
 
-def routes(controller: Controller, follower: Follower) -> list[Route]:
+def routes(controller: Controller, follower: Follower, jobs: Jobs) -> list[Route]:
     """The routes, for the application behind the unix socket. A sync looks at the remote first, if one is followed."""
 
     async def ping(_: Request) -> Response:
@@ -44,9 +48,18 @@ def routes(controller: Controller, follower: Follower) -> list[Route]:
         )  # fmt: skip
         return StreamingResponse(_until_settled(secret_change.change(controller, wanted)), media_type="text/plain")
 
+    async def run(request: Request) -> Response:
+        try:
+            under = await jobs.start(request.query_params.get("job", ""))
+        except BlumeError as error:
+            said = {"code": error.code, "subject": error.subject, "message": error.message, "hint": error.hint}
+            return JSONResponse(said, status_code=409)
+        return StreamingResponse(_ran(jobs, under), media_type="text/plain")
+
     return [
         Route("/ping", ping),
         Route("/secrets", secrets, methods=["POST"]),
+        Route("/run", run, methods=["POST"]),
         Route("/sync", sync, methods=["POST"]),
         Route("/rollback", rollback, methods=["POST"]),
     ]
@@ -74,6 +87,13 @@ async def _synced(controller: Controller, follower: Follower, restore: bool) -> 
 async def _until_settled(lines: AsyncIterator[str | bool]) -> AsyncIterator[bytes]:
     async for line in lines:
         yield _status(line) if isinstance(line, bool) else _shown(line)
+
+
+async def _ran(jobs: Jobs, under: Under) -> AsyncIterator[bytes]:
+    yield b"\n"  # so that the answer begins, whenever its first line comes
+    async for line in jobs.follow(under):
+        yield _shown(line)
+    yield _status(under.run.outcome == "ok")
 
 
 def _shown(line: str) -> bytes:

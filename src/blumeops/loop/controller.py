@@ -93,6 +93,13 @@ class Controller:
         """When everything was looked at last; at first, when the controller began."""
         self.synced: Callable[[str, Synced, float], None] = lambda *_: None
         """Told of each sync that ended: the wanted revision, how, after how many seconds."""
+        self.at_rest: Callable[[], None] = lambda: None
+        """Called when a sync has ended."""
+
+    @property
+    def syncing(self) -> bool:
+        """Whether a sync is under way."""
+        return self._current is not None
 
     # what comes in
 
@@ -254,6 +261,7 @@ class Controller:
             job.changed.notify_all()
         self._current = None
         self.synced(job.revision, result, seconds)
+        self.at_rest()
         if damage:
             raise damage
 

@@ -17,7 +17,7 @@ from blumeops.base.errors import BlumeError
 from blumeops.base.findings import Finding, errors
 from blumeops.engines.local.engine import LocalEngine, Observed, Outcome, digest_of
 from blumeops.forge.repository import Repository
-from blumeops.loop import pages
+from blumeops.loop import job_runs, pages
 from blumeops.loop.admission import hindrances
 from blumeops.loop.revision import Revision, read_revision
 from blumeops.loop.vault import reader, with_generated
@@ -247,6 +247,7 @@ def look(site: Site, engine: LocalEngine, revision: Revision, around: Around | N
     seen = engine.observe(around.names, around.gone) if around else engine.observe()
     notes = around.notes if around else {}
     now = site.clock()
+    shown = job_runs.conditions(site.database, revision.units, seen)
     units = [
         records.Unit(
             id=name, kind=unit.app, place=unit.place, state=each.state, health=_health(each),
@@ -254,7 +255,7 @@ def look(site: Site, engine: LocalEngine, revision: Revision, around: Around | N
             revision=revision.name, since=now, url=_address(unit, each),
         )
         for name, unit in revision.units.items()
-        if (each := seen.get(name)) is not None
+        if (each := shown.get(name)) is not None
     ]  # fmt: skip
     if around is None:
         for old in {unit.id for unit in records.units(site.database)} - revision.units.keys():

@@ -13,6 +13,7 @@ from blumeops.facts import parts
 from blumeops.facts.derive import HERE_DOMAIN, Facts, Route, ServiceFacts
 from blumeops.facts.parts import Text
 from blumeops.lab.app import App, AppSource
+from blumeops.lab.model import Backup
 from blumeops.lab.releases import downloads
 from blumeops.render import local_unit as unit
 from blumeops.render.caddy import caddyfile
@@ -33,7 +34,7 @@ BECOMES = {
     "app": "the unit's `app`",
     "about": "nothing: only people read it",
     "version": "the version that a source must have; a unit with another is updated",
-    "kind": "`service`: a process that is kept up; `job`: listed as scheduled; `platform`: what is built in stands in",
+    "kind": "`service`: a process that is kept up; `job`: one that runs daily; `platform`: what is built in stands in",
     "sources": "wheel of the environment, Debian package or download in a cache, Homebrew, PATH, or an image",
     "options": "the text where they are looked up",
     "ports": "a free port of 127.0.0.1, published to there from a container; the number of site `here` for an `entry`",
@@ -92,12 +93,14 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
             made = derived(View(checked, service, here=True), name, file)
             files |= {each: say(text) for each, text in made.items()}
     health = service.service.health or app.health
+    backup = checked.lab.settings.backup
     return unit.LocalUnit(
         unit=service.name,
         app=app.app,
         version=service.version,
         place=service.service.place,
         kind="job" if app.kind == "job" else "service",
+        at=(backup.at if backup else Backup.model_fields["at"].default) if app.kind == "job" else "",
         needs=tuple(need for need in service.needs if need in facts.services),
         sources=tuple(_source(source, service) for source in sources),
         provided=BUILT_IN.get(app.app, ""),

@@ -167,6 +167,8 @@ class LocalUnit(Strict):
     place: str
     """The host or cluster that the lab names: here only a word to show."""
     kind: Literal["service", "job"] = "service"
+    at: str = ""
+    """When a job runs each day, in the machine's time: "02:00"."""
     needs: tuple[str, ...] = ()
     """Units that must be healthy before this one starts."""
     sources: tuple[Source, ...] = ()

@@ -19,7 +19,7 @@ from blumeops.base.errors import BlumeError, EngineError, Unavailable
 from blumeops.base.files import PRIVATE, cannot_write
 
 FILE = "status.db"
-VERSION = 1
+VERSION = 2
 BUSY_SECONDS = 5.0
 
 _SCHEMA = """
@@ -44,6 +44,19 @@ CREATE TABLE step (
 ) STRICT;
 CREATE INDEX step_of_run ON step (run);
 """
+_JOBS = """
+CREATE TABLE job (
+  unit TEXT PRIMARY KEY, at TEXT NOT NULL, since REAL NOT NULL, coming REAL NOT NULL
+) STRICT;
+CREATE TABLE job_run (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  unit TEXT NOT NULL, token TEXT NOT NULL, due TEXT NOT NULL, started REAL NOT NULL, ended REAL,
+  outcome TEXT NOT NULL, code INTEGER, message TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX once_for_a_due_time ON job_run (unit, due) WHERE due != '';
+"""
+_STEPS = {0: _SCHEMA, 1: _JOBS}
+"""By the version that a file has: what makes the next one of it. What stands here is never changed."""
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -170,8 +183,8 @@ def _sound(path: Path) -> sqlite3.Connection:
         answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if answer != "ok":
             raise _Damaged(answer)
-        if version == 0:
-            connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {VERSION};COMMIT;")
+        for step in range(version, VERSION):
+            connection.executescript(f"BEGIN IMMEDIATE;{_STEPS[step]}PRAGMA user_version = {step + 1};COMMIT;")
     except (sqlite3.Error, BlumeError):
         connection.close()
         raise

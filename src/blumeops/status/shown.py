@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from blumeops.status import remote, warnings
+from blumeops.status import jobs, remote, warnings
 from blumeops.status.database import Database
 from blumeops.status.records import Run, Unit, history, settled, site, units
 
@@ -19,6 +19,7 @@ def status_as_json(database: Database) -> dict[str, object]:
     """The object of `status --json`, of one moment."""
     with database.transaction():
         here, seen = site(database), units(database)
+        at_times = {unit: _job(plan, jobs.runs(database, unit, 10)) for unit, plan in jobs.scheduled(database).items()}
     followed = remote.as_json(remote.read(database.path.parent))
     warned = warnings.read(database.path.parent)
     return {
@@ -30,7 +31,7 @@ def status_as_json(database: Database) -> dict[str, object]:
         "problem": here.problem,
         **({"remote": followed} if followed else {}),
         **({"warnings": list(warned.values())} if warned else {}),
-        "units": [_unit(unit) for unit in seen],
+        "units": [{**_unit(unit), **({"job": at_times[unit.id]} if unit.id in at_times else {})} for unit in seen],
     }
 
 
@@ -41,6 +42,17 @@ def history_as_json(database: Database, limit: int = 20) -> dict[str, object]:
 
 def _unit(unit: Unit) -> dict[str, object]:
     return {**asdict(unit), "since": time_of(unit.since)}
+
+
+def job_run_as_json(run: jobs.JobRun) -> dict[str, object]:
+    """One run of a job: `due` is null for one that somebody asked for, `ended` and `seconds` while it goes on."""
+    ended = None if run.ended is None else time_of(run.ended)
+    found = {"due": run.due or None, "started": time_of(run.started), "ended": ended, "seconds": run.seconds}
+    return {**found, "outcome": run.outcome, "code": run.code, "message": run.message}
+
+
+def _job(plan: jobs.Scheduled, runs: list[jobs.JobRun]) -> dict[str, object]:
+    return {"at": plan.at, "next": time_of(plan.coming), "runs": [job_run_as_json(run) for run in runs]}
 
 
 def _run(run: Run) -> dict[str, object]:

@@ -78,6 +78,16 @@ class Log:
             found += self._read()
         return found
 
+    def begin(self, at: int) -> None:
+        """Let `news` begin with what stands behind the first `at` bytes; with all where it has fewer."""
+        self._open()
+        if self._file and os.fstat(self._file.fileno()).st_size >= at:
+            self._file.seek(at)
+
+    def rest(self) -> str:
+        """What was read behind the last end of a line."""
+        return self._rest.decode(errors="replace")
+
     def close(self) -> None:
         """Let go of the file."""
         if self._file:

@@ -13,10 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from blumeops.base.errors import BlumeError
-from blumeops.engines.local import addresses, drift, helpers, instance, kept, leftovers
+from blumeops.engines.local import addresses, drift, helpers, instance, job, kept, leftovers
 from blumeops.engines.local.change import Change
 from blumeops.engines.local.daemon import must_be_nameable
 from blumeops.engines.local.folders import Folders, service_account
+from blumeops.engines.local.job import JobSeen
 from blumeops.engines.local.kept import Kept
 from blumeops.engines.local.manager import ProcessManager
 from blumeops.engines.local.observe import Observed, observe
@@ -51,12 +52,47 @@ class LocalEngine:
             self.folders.shared(self.folders.unit(unit.unit))
             with self._site.records.locked(unit.unit):
                 self._site.records.mend(unit.unit)
-                if unit.provided or unit.unavailable or unit.kind == "job":
+                if unit.provided or unit.unavailable:
                     return self._note(unit)
                 self.manager.ensure_running()
+                if unit.kind == "job":
+                    before = self._site.records.read(unit.unit)
+                    if before and (before.serving or before.pending):  # it was a service
+                        self._end(unit.unit)
+                    return job.note(self._site, unit, say)
                 return Change(self._site, unit, say).make()
         except BlumeError as error:
             return failed(self._site, unit, error)
+
+    def start_job(self, unit: LocalUnit, token: str, say: Say) -> JobSeen:
+        """Start the run with this token, unless it was already. Raises EngineError, Unavailable: then none runs."""
+        self.folders.prepare()
+        self.folders.shared(self.folders.unit(unit.unit))
+        try:
+            with self._site.records.locked(unit.unit):
+                return job.start(self._site, unit, token, say)
+        except BlumeError as error:
+            raise type(error)(error.code, error.subject, self._site.secrets.mask(error.message), error.hint) from error
+
+    def job_log(self, unit: str) -> Path:
+        """What its runs print, one behind another; older ones beside it."""
+        return self.folders.log(unit, job.SLOT)
+
+    def job_seen(self, unit: str, token: str) -> JobSeen:
+        """What became of that run."""
+        return job.seen(self._site, unit, token)
+
+    def job_result(self, unit: LocalUnit, token: str, since: int) -> JobSeen:
+        """The same of a run that has ended; what it left running is ended. `since`: where its log began."""
+        return job.result(self._site, unit, token, since)
+
+    def running_job(self, unit: str) -> str:
+        """The token of the run that goes on; empty where none does."""
+        return job.running_token(self._site, unit)
+
+    def stop_job(self, unit: str) -> None:
+        """End the run that goes on."""
+        job.stop(self._site, unit)
 
     def observe(self, around: Collection[str] | None = None, ended: Collection[int] = ()) -> dict[str, Observed]:
         """Every unit that was ever applied and not removed, as it is now. `around`: only these, those that use them
@@ -141,8 +177,7 @@ class LocalEngine:
         """A unit of which nothing runs: an earlier form that did is ended."""
         self._end(unit.unit)
         self._site.records.write(Record(wanted=unit))
-        state = "provided" if unit.provided else "unavailable" if unit.unavailable else "scheduled"
-        return Outcome(unit.unit, state, unit.provided or unit.unavailable)
+        return Outcome(unit.unit, "provided" if unit.provided else "unavailable", unit.provided or unit.unavailable)
 
 
 def serving_form(record: Record) -> LocalUnit | None:

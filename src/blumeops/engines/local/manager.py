@@ -1,7 +1,8 @@
 """The border to whatever keeps processes running: small enough that another manager fits behind it.
 
 A manager outlives who started it. It knows programs by name; a program that is wanted and ends is started
-again, later and later if it keeps ending. Secrets reach a program by its environment or its files only.
+again, later and later if it keeps ending, and one that shall run once is not. Secrets reach a program by its
+environment or its files only.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class ProcessSpec:
     group: int | None = None
     """Whose rights it runs with; None: ours."""
     restart: bool = True
+    """False: it runs once for each `start`, and neither its end nor another manager starts it again."""
     clear: tuple[str, ...] = ()
     """A command that ends what an earlier run left where no process shows it: a container. Run before each start and
     after each end; safe to repeat, and its exit code says nothing."""
@@ -40,11 +42,13 @@ class ProcessSpec:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """How a program is right now. `pid` is 0 when it does not run; `since`: seconds since 1970, 0 if never."""
+    """How a program is right now. `pid` is 0 when it does not run; `since`: seconds since 1970, 0 if never; `code`: its
+    exit code where it ended by itself, -1 for a signal."""
 
     state: RunState
     pid: int = 0
     since: float = 0.0
+    code: int | None = None
 
 
 class ProcessManager(Protocol):
@@ -71,6 +75,9 @@ class ProcessManager(Protocol):
 
     def states(self) -> dict[str, Process]:
         """Every program that is defined. Empty when the manager does not run."""
+
+    def has_begun(self, name: str) -> bool:
+        """Whether the program was started since it was last defined anew (`remove`, then `define`)."""
 
     def has_ended(self, name: str, pid: int) -> bool:
         """Whether the process that was started as `name` with this pid is known to have ended: its pid may be

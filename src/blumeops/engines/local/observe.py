@@ -13,7 +13,7 @@ from typing import Literal
 from blumeops.base.errors import BlumeError
 from blumeops.engines.local import drift, health
 from blumeops.engines.local.manager import Process
-from blumeops.engines.local.record import Instance, Record, digest_of
+from blumeops.engines.local.record import SLOTS, Failure, Instance, Record, digest_of, process_name
 from blumeops.engines.local.refusals import still_refused
 from blumeops.engines.local.resolve import references_of
 from blumeops.engines.local.site import Site
@@ -80,11 +80,11 @@ def _look(site: Site, record: Record, processes: dict[str, Process]) -> Observed
         return Observed(name, "provided", reason=wanted.provided, digest=digest_of(wanted))
     if wanted.unavailable:
         return Observed(name, "unavailable", reason=wanted.unavailable, digest=digest_of(wanted))
-    if wanted.kind == "job":
-        return Observed(name, "scheduled", digest=digest_of(wanted))
     refused = digest_of(wanted) if still_refused(site, wanted, record.refused) else ""
     failure = record.failed or record.refused
     refusal = site.secrets.mask(failure.reason) if failure else ""
+    if wanted.kind == "job":
+        return _job(record, failure, refusal, refused, processes)
     at = record.serving
     if at is None:
         if record.waits_for:
@@ -117,6 +117,18 @@ def _look(site: Site, record: Record, processes: dict[str, Process]) -> Observed
         name, state, ("unhealthy" if why else "healthy") if process.pid else "", reason, at.ports, at.process,
         process.pid, digest_of(at.unit), refused, process.since, changed,
     )  # fmt: skip
+
+
+def _job(record: Record, failure: Failure | None, why: str, refused: str, processes: Mapping[str, Process]) -> Observed:
+    """A job between its runs, or in one. How its last run ended is not of this moment, and not told here."""
+    name, digest = record.wanted.unit, digest_of(record.wanted)
+    if failure:
+        state: State = "unavailable" if failure.code == "BLU701" else "failed"
+        return Observed(name, state, reason=why, digest=digest, refused=refused, hint=failure.hint)
+    process = processes.get(process_name(name, SLOTS[0]), Process("stopped"))
+    if process.pid:
+        return Observed(name, "running", "healthy", pid=process.pid, digest=digest, since=process.since)
+    return Observed(name, "scheduled", digest=digest)
 
 
 def _last_words(site: Site, at: Instance) -> str:

@@ -48,7 +48,7 @@ command={command}
 autostart={autostart}
 autorestart={restart}
 startsecs={young}
-startretries=1000000
+startretries={retries}
 stopsignal={signal}
 stopwaitsecs={seconds}
 stopasgroup=true
@@ -108,7 +108,8 @@ class Supervisor:
 
     def start(self, name: str) -> None:
         """See `ProcessManager`."""
-        self._set_autostart(name, True)
+        spec = self.defined(name)
+        self._set_autostart(name, spec is None or spec.restart)
         try:
             self._daemon.call("startProcess", name, False)
         except xmlrpc.client.Fault as fault:
@@ -118,6 +119,8 @@ class Supervisor:
     def stop(self, name: str) -> None:
         """See `ProcessManager`."""
         self._set_autostart(name, False)
+        spec = self.defined(name)
+        at_rest = ("STOPPED", "FATAL") if spec is None or spec.restart else ("STOPPED", "FATAL", "EXITED")
         deadline = time.monotonic() + 5
         while True:
             try:
@@ -132,7 +135,7 @@ class Supervisor:
             except xmlrpc.client.Fault:
                 break
             # EXITED: it ended by itself this moment, and supervisor is about to start it again.
-            if state in ("STOPPED", "FATAL") or time.monotonic() > deadline:
+            if state in at_rest or time.monotonic() > deadline:
                 break
             time.sleep(0.02)
         leftovers.end_marked(self._mark(name))
@@ -157,9 +160,17 @@ class Supervisor:
         except Unavailable:
             return {}
         return {
-            info["name"]: Process(STATES.get(info["statename"], "stopped"), info["pid"], float(info["start"]))
+            info["name"]: Process(
+                STATES.get(info["statename"], "stopped"), info["pid"], float(info["start"]),
+                info["exitstatus"] if info["statename"] == "EXITED" else None,
+            )
             for info in infos
-        }
+        }  # fmt: skip
+
+    def has_begun(self, name: str) -> bool:
+        """See `ProcessManager`."""
+        # launch.py may not have come to its record yet; and another supervisord does not know what this one started.
+        return self._record(name).exists() or self.states().get(name, Process("stopped")).since > 0
 
     def has_ended(self, name: str, pid: int) -> bool:
         """See `ProcessManager`."""
@@ -238,7 +249,8 @@ class Supervisor:
         words = (sys.executable, "-I", "-S", str(script), str(self._spec_file(spec.name)))
         return PROGRAM.format(
             name=spec.name, command=plain(" ".join(map(shlex.quote, words))), autostart=str(started).lower(),
-            restart=str(spec.restart).lower(), young=YOUNG, signal=spec.stop_signal,
+            restart=str(spec.restart).lower(), young=YOUNG if spec.restart else 0,
+            retries=1000000 if spec.restart else 0, signal=spec.stop_signal,
             seconds=math.ceil(spec.stop_seconds), log=plain(spec.log),
         )  # fmt: skip
 

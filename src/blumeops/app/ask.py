@@ -1,0 +1,68 @@
+"""What commands ask the controller: one request on its unix socket, and the lines of its answer as they come."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from blumeops.app.site import must_exist, socket_of
+from blumeops.base.errors import EngineError, Unavailable
+from blumeops.base.site import SiteFolder
+from blumeops.forge.hook_client import SHOWN, STATUS
+
+
+def request_sync(folder: SiteFolder, restore: bool = False) -> Iterator[str | int]:
+    """Ask the controller to sync: yields lines, then the exit code. `restore`: also what was changed by hand and says
+    `heal: false`. Raises Unavailable `BLU794`."""
+    return _ask(folder, "/sync?restore" if restore else "/sync")
+
+
+def request_rollback(folder: SiteFolder, target: str) -> Iterator[str | int]:
+    """Ask it to go back to a revision, by its full name: as `request_sync`."""
+    return _ask(folder, f"/rollback?to={target}")
+
+
+def request_secrets(folder: SiteFolder, wanted: Mapping[str, object]) -> Iterator[str | int]:
+    """Ask it to change secrets, or who opens them: as `request_sync`. Values go by the socket, to us alone."""
+    return _ask(folder, "/secrets", json.dumps(wanted).encode())
+
+
+def request_run(folder: SiteFolder, job: str) -> Iterator[str | int]:
+    """Ask it to run a job now: as `request_sync`; the lines are what the job prints. Raises what the controller says of
+    a job that cannot be run, as EngineError."""
+    return _ask(folder, f"/run?job={quote(job, safe='')}")
+
+
+def _ask(folder: SiteFolder, path: str, body: bytes = b"") -> Iterator[str | int]:
+    must_exist(folder)
+    connection = _UnixConnection(socket_of(folder))
+    try:
+        connection.request("POST", path, body)
+        answer = connection.getresponse()
+        if answer.status == 409 and (said := answer.read()):
+            raise EngineError(**json.loads(said))
+        for line in answer:
+            if line.startswith(STATUS):
+                yield int(line[len(STATUS) :])
+            elif line.startswith(SHOWN):
+                yield line[len(SHOWN) :].decode(errors="replace").rstrip("\n")
+    except OSError as error:
+        raise Unavailable("BLU794", "controller", "does not run", "start it with `blumeops up`") from error
+    finally:
+        connection.close()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over the controller's socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self.path))

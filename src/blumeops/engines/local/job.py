@@ -1,0 +1,136 @@
+"""A run of a job: the program of a unit, started once, followed by its token.
+
+In: a unit of kind `job`, and a token that nobody used before. Out: a process under the manager, which neither restarts
+it nor starts it with itself; and what became of it, for whoever comes with the token. The token is in the process's
+environment and in the manager's definition, which is made anew for each run: so a controller that was killed between
+two lines of `start` finds either no run of that token, or this one. Promised: a token is started once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from blumeops.base.errors import BlumeError, EngineError, Unavailable
+from blumeops.engines.local import health, instance, leftovers, ready
+from blumeops.engines.local.observe import over_limit
+from blumeops.engines.local.programs import Program
+from blumeops.engines.local.record import SLOTS, Record, process_name
+from blumeops.engines.local.resolve import references_of
+from blumeops.engines.local.site import Outcome, Site
+from blumeops.render.local_unit import LocalUnit
+
+TOKEN = "BLUMEOPS_RUN"  # noqa: S105  # the name of a variable, and no secret's
+SLOT = SLOTS[0]
+REAPED = 5.0
+"""Seconds within which the manager knows of an end that the kernel told."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeen:
+    """One run. `absent`: it was never started; `lost`: it was, and was ended together with its manager or by somebody
+    else; `ended`: by itself, with `code`. `words`: what it said last, without secrets."""
+
+    state: Literal["absent", "running", "ended", "lost"]
+    process: str
+    pid: int = 0
+    since: float = 0.0
+    code: int | None = None
+    words: str = ""
+
+
+def note(site: Site, unit: LocalUnit, say: Callable[[str], None]) -> Outcome:
+    """Know the job from now on; its program is got, so that it is known whether it can be. A run that goes on is left
+    alone. Raises Unavailable `BLU701`, `BLU706`."""
+    before = site.records.read(unit.unit)
+    _program(site, unit, say)
+    site.records.write(Record(wanted=unit))
+    same = before is not None and before.wanted == unit and not before.failed
+    return Outcome(unit.unit, "unchanged" if same else "scheduled")
+
+
+def start(site: Site, unit: LocalUnit, token: str, say: Callable[[str], None]) -> JobSeen:
+    """Start the run, unless it was started already. The caller holds the unit's lock. Raises EngineError, Unavailable:
+    then nothing of it runs."""
+    now = seen(site, unit.unit, token)
+    if now.state != "absent":
+        return now
+    missing = ready.missing_need(site, unit)
+    if missing:
+        raise Unavailable("BLU715", unit.unit, f"needs {missing}, which is not healthy", f"blumeops logs {missing}")
+    program = _program(site, unit, say)
+    ready.folders(site, unit, program, first=False)
+    resolver = site.resolver(unit, SLOT, {})
+    ready.give_state(site, unit, resolver, *unit.state)
+    resolved = resolver.whole(program)
+    instance.write(resolver.owned, site.folders.instance(unit.unit, SLOT), resolved)
+    spec = replace(resolved.spec, restart=False, env=resolved.spec.env | {TOKEN: token})
+    site.manager.remove(spec.name)
+    site.manager.define(spec)
+    site.manager.start(spec.name)
+    now = seen(site, unit.unit, token)
+    if now.state == "absent":
+        raise EngineError("BLU721", spec.name, "supervisor does not start it")
+    return now
+
+
+def seen(site: Site, unit: str, token: str) -> JobSeen:
+    """What became of the run with this token."""
+    name = process_name(unit, SLOT)
+    spec = site.manager.defined(name)
+    if spec is None or spec.env.get(TOKEN) != token:
+        return JobSeen("absent", name)
+    process = site.process(name)
+    if process.pid:
+        return JobSeen("running", name, process.pid, process.since)
+    if process.code is not None:
+        return JobSeen("ended", name, 0, process.since, process.code)
+    return JobSeen("lost" if site.manager.has_begun(name) else "absent", name)
+
+
+def running_token(site: Site, unit: str) -> str:
+    """The token of the run that goes on; empty where none does."""
+    name = process_name(unit, SLOT)
+    spec = site.manager.defined(name) if site.process(name).pid else None
+    return spec.env.get(TOKEN, "") if spec else ""
+
+
+def result(site: Site, unit: LocalUnit, token: str, since: int) -> JobSeen:
+    """What became of a run that the kernel says has ended: the manager is given a moment to notice. What it left
+    running is ended. `since`: where its log began."""
+    deadline = time.monotonic() + REAPED
+    while (now := seen(site, unit.unit, token)).state == "running" and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    leftovers.end_marked(site.folders.state / "manager" / "programs" / now.process)
+    words = ""
+    if now.code == -1 and site.manager.out_of_memory(now.process):
+        words = over_limit(unit)
+    elif now.code or now.state == "lost":
+        words = _last_words(site, unit, since)
+    return replace(now, words=words)
+
+
+def stop(site: Site, unit: str) -> None:
+    """End the run that goes on."""
+    if running_token(site, unit):
+        site.manager.stop(process_name(unit, SLOT))
+
+
+def _program(site: Site, unit: LocalUnit, say: Callable[[str], None]) -> Program:
+    program = ready.program(site, unit, say)
+    if program.image:
+        raise Unavailable("BLU701", unit.unit, "runs at its time, and here only programs of this machine do so")
+    return program
+
+
+def _last_words(site: Site, unit: LocalUnit, since: int) -> str:
+    """The end of its log without the secrets that it was given; nothing while the store cannot tell them."""
+    try:
+        for reference in references_of(unit):
+            site.secrets(reference)
+    except BlumeError:
+        return ""
+    return health.last_lines(site.folders.log(unit.unit, SLOT), since, mask=site.secrets.mask)
