@@ -174,6 +174,7 @@ MEANINGS = {
     "BLU628": "Secrets were generated, and the remote does not take the commit. The hint says how to push it yourself.",
     "BLU630": "A pushed lab takes more time or memory to be read than the gate gives it, or becomes too large.",
     "BLU640": "The push gives the lab another name; the site, its state and its data are the first one's.",
+    "BLU641": "The push lets somebody reach more, the lab says `gitops: {exposure: refuse}`, and no commit says so.",
     "BLU650": "The folder that a hook should go into is no Git repository.",
     "BLU651": "Git takes hooks from a folder of all your repositories (`core.hooksPath`). One gate is for one lab.",
     "BLU652": "A hook of your own stands where the gate should. It stays; the hint says how both are asked.",

@@ -115,6 +115,28 @@ def test_a_push_says_who_can_now_reach_what(site: Site, clone: Clone) -> None:
     clone.push()
 
 
+def test_a_push_that_opens_something_is_refused_where_the_lab_asks_for_consent(site: Site, clone: Clone) -> None:
+    """The finding says the line to write; with it in a commit the push lands and is applied."""
+    you = "  you: {login: you@example.org, role: admin}\n"
+    asking = f"{you}  household: {{login: household@example.org}}\ngitops: {{exposure: refuse}}\n"
+    clone.change(you, asking, "consent is asked for", file="lab.yaml")
+    clone.push()
+    before = site.head()
+    clone.change("  name: feed", "  allow: [members]\n  name: feed", "members read feeds")
+    said = clone.push(code=1)
+    assert "access: household can now reach miniflux on 443" in said
+    assert "BLU641 exposure: somebody can now reach miniflux" in said
+    assert site.head() == before
+    clone.git("commit", "-q", "--amend", "-m", "Members read feeds\n\nExposure: miniflux")
+    assert "remote: applied" in clone.push()
+    clone.git("revert", "--no-edit", "HEAD")
+    clone.push()
+    clone.change(asking, you, "consent is not asked for", file="lab.yaml")
+    assert "`Exposure: gitops`" in clone.push(code=1)
+    clone.git("commit", "-q", "--amend", "-m", "No more asking\n\nExposure: gitops")
+    clone.push()
+
+
 def test_a_push_with_three_mistakes_is_refused_with_three_findings(site: Site, clone: Clone) -> None:
     """All mistakes are told at once, each at its line; main stays and the lab runs on."""
     before = clone.git("rev-parse", "origin/main").strip()

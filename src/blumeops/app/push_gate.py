@@ -27,6 +27,7 @@ from blumeops.forge.git import printable
 from blumeops.forge.hook_client import QUARANTINE
 from blumeops.forge.own_hook import REFUSED
 from blumeops.forge.repository import Repository
+from blumeops.loop.admission import unconsented
 from blumeops.loop.controller import plan_lines, remote_lines
 from blumeops.loop.revision import Revision, read_revision
 from blumeops.plan.compare import compare
@@ -70,6 +71,11 @@ class _Gate:
         self.after, self.old = after, old if old and repository.has(old) else ""
         if self.exposure and old and not self.old:
             yield f"refused: who reaches what cannot be compared, since {old[:8]} is not here: git fetch"
+            return False
+        if self.old and (unsaid := unconsented(repository, self._before(repository, env), after, env)):
+            yield from self.changes(repository, env)
+            yield from map(str, unsaid)
+            yield f"refused: it needs consent; {short} stays where it was"
             return False
         if self.exposure and self.old and (changes := self.changes(repository, env)):
             yield from changes

@@ -46,6 +46,7 @@ def plan(arguments: argparse.Namespace) -> int:
     """`blumeops plan`: from what is applied at site `here` to the lab's folder, or to a revision of the forge."""
     from blumeops.app import site as app
     from blumeops.plan.compare import compare, with_new_secrets
+    from blumeops.plan.consent import refusal
     from blumeops.plan.exposure import exposure, exposure_lines
     from blumeops.plan.markdown import findings_as_markdown, plan_as_markdown
     from blumeops.status import records
@@ -62,7 +63,8 @@ def plan(arguments: argparse.Namespace) -> int:
     found = with_new_secrets(compare(wanted.units, app.applied(where.site)), wanted.units, fresh)
     database = read_database(where.site.path)
     before = records.site(database).revision if database else ""
-    opened = exposure(app.checked(where.site, where.lab, before), wanted.checked)
+    running = app.checked(where.site, where.lab, before)
+    opened = exposure(running, wanted.checked)
     if arguments.markdown:
         output.say(plan_as_markdown(found))
         if opened:
@@ -74,6 +76,8 @@ def plan(arguments: argparse.Namespace) -> int:
         _say_plan(found, with_diff=not arguments.no_diff)
         for line in exposure_lines(opened):
             output.say(output.paint(f"access: {line}", "bold"))
+        if unsaid := refusal(running or wanted.checked, wanted.checked, ()):
+            output.progress(f"a push of this will be asked for consent: {unsaid.hint}")
     if opened and arguments.fail_on_exposure:
         output.progress("refused: who reaches what changes (--fail-on-exposure)")
         return 1

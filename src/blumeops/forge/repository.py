@@ -133,6 +133,12 @@ class Repository:
         lines = git(self.path, "log", f"--max-count={limit}", form, commit_id(start), "--").decode(errors="replace")
         return [_commit(line) for line in lines.split("\n") if line]
 
+    def trailers(self, key: str, old: str, new: str, env: Mapping[str, str] | None = None) -> list[str]:
+        """What the commits that `new` has and `old` has not say behind `KEY:` at the end of their messages."""
+        form = f"--format=%(trailers:key={key},valueonly,unfold)"
+        said = git(self.path, "log", form, commit_id(new), f"^{commit_id(old)}", "--", env=env)
+        return [line for line in said.decode(errors="replace").split("\n") if line.strip()]
+
     def export(self, revision: str, folder: Path, env: Mapping[str, str] | None = None) -> None:
         """Write the files of `revision` into `folder` (new or empty), byte for byte: no filter, no attribute counts.
 

@@ -47,6 +47,8 @@ class Gitops(Strict):
     """The branch that is applied. Site `here`'s own forge has `main` alone; another one needs `url:`."""
     heal: Truth = True
     """What was changed by hand is put back; `false`: it is only told. A service may say otherwise."""
+    exposure: Literal["tell", "refuse"] = "tell"
+    """What becomes of a push that lets somebody reach more: it is told, or `refuse`d unless a commit of it says so."""
     url: GitUrl | None = None
     """The repository that is real, anywhere: site `here` follows it, and its own forge only reads along."""
     every: Duration = 300.0

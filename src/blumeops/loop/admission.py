@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from blumeops.base.errors import BlumeError
 from blumeops.base.findings import Finding, Place
 from blumeops.facts.derive import SecretUse
+from blumeops.forge.repository import Repository
 from blumeops.loop.revision import Revision
+from blumeops.plan.consent import TRAILER, is_asked, refusal
 from blumeops.render.local_unit import LocalUnit, SecretPart
 from blumeops.secrets import sops
 from blumeops.secrets.age import Key
@@ -42,6 +44,19 @@ def hindrances(revision: Revision, lab: str, key: Key, applied: Mapping[str, Loc
         hint = "take the file back from the revision before"
         found.append(Finding("BLU511", Place(sops.NAME, 1, 1), str(reference), message, hint))
     return found
+
+
+def unconsented(
+    repository: Repository, before: Revision, after: Revision, env: Mapping[str, str] | None = None
+) -> list[Finding]:
+    """Why the push that leads from `before` to `after`, which passes the checks, needs consent that its commits do not
+    give. Every gate asks this."""
+    assert after.checked is not None
+    if not any(each.checked and is_asked(each.checked) for each in (before, after)):
+        return []
+    said = repository.trailers(TRAILER, before.name, after.name, env)
+    found = refusal(before.checked, after.checked, said)
+    return [found] if found else []
 
 
 def missing_secrets(revision: Revision, key: Key) -> dict[Reference, int]:

@@ -17,7 +17,7 @@ from blumeops.base.findings import Finding, errors, in_order
 from blumeops.forge.repository import Repository
 from blumeops.lab.model import Gitops
 from blumeops.loop import rollback
-from blumeops.loop.admission import hindrances, rotated
+from blumeops.loop.admission import hindrances, rotated, unconsented
 from blumeops.loop.healing import Healer
 from blumeops.loop.revision import Revision, read_revision
 from blumeops.loop.sync import Say, Site, Synced, look, no_secrets, plan_for, sync
@@ -129,7 +129,7 @@ class Controller:
             yield line
 
     def examine(
-        self, repository: Repository, _old: str | None, new: str, env: Mapping[str, str]
+        self, repository: Repository, old: str | None, new: str, env: Mapping[str, str]
     ) -> Generator[str, None, bool]:
         """The push gate: findings and, when none refuses it, the plan. Runs in the gate's thread."""
         revision = read_revision(repository, self.site.work, new, env)
@@ -145,6 +145,10 @@ class Controller:
         if self.applied and self.applied.checked:
             changes = exposure(self.applied.checked, revision.checked)
             yield from (f"access: {line}" for line in exposure_lines(changes))
+        if old and (unsaid := unconsented(repository, self._read(repository, old), revision, env)):
+            yield from map(str, unsaid)
+            yield refusal(unsaid)
+            return False
         if self.applied and self.applied.checked:
             before, after = self.applied.checked.lab.settings.here, revision.checked.lab.settings.here
             if before.forge != after.forge:
@@ -154,6 +158,12 @@ class Controller:
         yield from remote_lines(self.applied, revision)
         self._examined = revision
         return True
+
+    def _read(self, repository: Repository, revision: str) -> Revision:
+        """What main holds: most often it is applied, and read already."""
+        if self.applied and self.applied.name == revision:
+            return self.applied
+        return read_revision(repository, self.site.work, revision)
 
     async def roll_back(self, target: str) -> AsyncIterator[str | bool]:
         """Go back to revision `target`: lines until it has settled, then whether it is applied whole."""

@@ -209,6 +209,38 @@ def test_changes_of_who_reaches_what_are_refused_if_so_wanted(hooked: Hooked) ->
     assert "access: household can now reach grafana" in hooked.push()
 
 
+def test_a_lab_that_asks_for_consent_gets_it_by_a_trailer(hooked: Hooked) -> None:
+    """`exposure: refuse`: opened is what a commit of the push names at its end, and nothing else."""
+    shutil.rmtree(hooked.services.parent)
+    shutil.copytree(LABS / "blumeops", hooked.client.folder, dirs_exist_ok=True)
+    asks = (hooked.client.folder / "lab.yaml").read_text().replace("branch: main}", "branch: main, exposure: refuse}")
+    (hooked.client.folder / "lab.yaml").write_text(asks)
+    hooked.client.git("add", "--all")
+    hooked.client.git("commit", "-q", "-m", "the whole lab")
+    hooked.push()  # from nothing: there is nothing to compare with
+    closed, open_ = "grafana:           {cluster: minikube}", "grafana:           {cluster: minikube, allow: [members]}"
+    hooked.change(closed, open_, "services/cluster.yaml")
+    before = hooked.at()
+    said = hooked.push(code=1)
+    assert "access: household can now reach grafana" in said
+    assert "BLU641 exposure: somebody can now reach grafana" in said
+    assert hooked.at() == before
+    # Said in the middle of a message it is a sentence, not a trailer; of another thing it is no consent.
+    hooked.client.git("commit", "-q", "--allow-empty", "-m", "more\n\nExposure: grafana\n\nand so on")
+    hooked.client.git("commit", "-q", "--allow-empty", "-m", "more\n\nExposure: kiwix")
+    assert "`Exposure: grafana`" in hooked.push(code=1)
+    hooked.client.git("commit", "-q", "--allow-empty", "-m", "Members see graphs\n\nExposure: grafana")
+    assert "access: household can now reach grafana" in hooked.push()
+    # What was said for that push is not said for the next.
+    hooked.change(open_, closed, "services/cluster.yaml")
+    hooked.push()
+    hooked.change(closed, open_, "services/cluster.yaml")
+    assert "BLU641" in hooked.push(code=1)
+    # A branch that was accepted elsewhere and is rewound to brings no new commit, and so no consent.
+    hooked.client.git("reset", "-q", "--hard", "HEAD~2")
+    assert "BLU641" in hooked.push("+HEAD:refs/heads/main", code=1)
+
+
 def test_forgejos_own_hooks_stay_and_are_asked(tmp_path: Path) -> None:
     """In its layout ours is one file more in pre-receive.d: its dispatcher calls both, and is not touched."""
     hooked = Hooked.made(tmp_path, install=False)
