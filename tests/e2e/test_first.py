@@ -67,6 +67,8 @@ def test_status_as_json(site: Site) -> None:
     wanted = {"id", "kind", "place", "state", "health", "reason", "revision", "since", "url"}
     assert all(set(unit) >= wanted for unit in status["units"])
     assert {unit["state"] for unit in status["units"]} == {"running"}
+    assert {unit["id"]: unit["exposed_to"] for unit in status["units"]}["miniflux"] == ["machines"]
+    assert "EXPOSED AT HOME TO" in site.run("status").stdout
 
 
 def test_a_second_up_changes_nothing(site: Site) -> None:

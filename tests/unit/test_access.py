@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from blumeops.facts import policy as engine
 from blumeops.facts.access.access import Access
+from blumeops.facts.access.audience import audiences
 from blumeops.facts.access.chart import chart
 from blumeops.facts.access.document import destinations
 from blumeops.facts.access.merged import Merged
@@ -128,6 +129,19 @@ def test_the_chart_says_what_reach_says() -> None:
         for destination, cell in zip(found.destinations, row, strict=True):
             one = reach(example(), source, destination)
             assert (cell != "", cell) == (one.reachable, str(one.port) if one.reachable else "")
+
+
+def test_the_audience_of_a_service_is_said_in_a_few_words() -> None:
+    """People but for admins, machines that are elsewhere, the home network; of what has no port, nothing."""
+    found = audiences(example())
+    assert found["miniflux"] == ("household", "machines")
+    assert found["grafana"] == ("machines",)
+    assert found["postgresql"] == ("household",)
+    assert found["zot"] == ("machines", "the home network")
+    assert "borgmatic" not in found
+    for name, words in found.items():
+        assert ("household" in words) == reach(example(), "household", name).reachable
+        assert ("the home network" in words) == reach(example(), "lan", name).reachable
 
 
 def test_an_owned_device_has_no_tag() -> None:

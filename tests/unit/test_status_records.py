@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from blumeops.base.errors import Bug
-from blumeops.status import records
+from blumeops.status import audience, records
 from blumeops.status.database import Database, open_database
 from blumeops.status.records import Site, Unit
 from blumeops.status.shown import history_as_json, status_as_json
@@ -164,6 +164,21 @@ def test_status_as_json(database: Database) -> None:
             }
         ],
     }
+
+
+def test_status_tells_who_a_service_is_exposed_to(database: Database) -> None:
+    """What the controller kept beside it; a damaged file tells of nobody, and the rest is told."""
+    records.put_unit(database, FEED)
+    folder = database.path.parent
+    audience.write(folder, {"miniflux": ("household", "machines"), "gone": ("nobody",)})
+    written = (folder / audience.FILE).stat().st_ino
+    audience.write(folder, {"miniflux": ("household", "machines"), "gone": ("nobody",)})
+    assert (folder / audience.FILE).stat().st_ino == written
+    units = json.loads(json.dumps(status_as_json(database)))["units"]
+    assert units[0]["exposed_to"] == ["household", "machines"]
+    for text in ("{", "[]", "7", '{"a": 1}'):
+        (folder / audience.FILE).write_text(text)
+        assert "exposed_to" not in json.loads(json.dumps(status_as_json(database)))["units"][0]
 
 
 def test_history_as_json(database: Database) -> None:

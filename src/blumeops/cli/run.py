@@ -19,7 +19,7 @@ from blumeops.cli import output, prune, watch
 from blumeops.cli.place import Place, place
 from blumeops.lab.model import Settings
 from blumeops.secrets.age import find_key
-from blumeops.status import records, remote, shown
+from blumeops.status import audience, records, remote, shown
 from blumeops.status.database import open_database, read_database
 
 
@@ -127,7 +127,7 @@ def _say_status(site: SiteFolder, as_json: bool) -> bool:
         output.say_json(shown.status_as_json(database) | prune.kept_as_json(site))
     else:
         output.progress("")
-        watch.say_status(records.site(database), records.units(database))
+        watch.say_status(records.site(database), records.units(database), audience.read(site.path))
         watch.say_remote(remote.read(site.path))
         watch.say_warnings(site)
         prune.say_kept(site)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from blumeops.app import site as app
@@ -11,7 +12,7 @@ from blumeops.base.errors import UserError
 from blumeops.base.site import SiteFolder
 from blumeops.cli import output, prune
 from blumeops.cli.place import place
-from blumeops.status import jobs, records, remote, shown, warnings
+from blumeops.status import audience, jobs, records, remote, shown, warnings
 from blumeops.status.database import Database, read_database
 
 _POLL = 0.2
@@ -35,7 +36,7 @@ def status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         output.say_json(shown.status_as_json(database) | prune.kept_as_json(site))
     else:
-        say_status(here, units)
+        say_status(here, units, audience.read(site.path))
         say_remote(followed)
         say_warnings(site)
         prune.say_kept(site)
@@ -44,13 +45,17 @@ def status(arguments: argparse.Namespace) -> int:
     return 0 if settled and alive and not followed.refused else 1
 
 
-def say_status(site: records.Site, units: list[records.Unit]) -> None:
-    """The table of what runs where."""
+def say_status(site: records.Site, units: list[records.Unit], reached: Mapping[str, Sequence[str]]) -> None:
+    """The table of what runs where. `reached`: by service, who gets there at site home; here it is all on loopback."""
     rows = [
-        (unit.id, unit.state, unit.health if unit.state == "running" else "", unit.place, unit.url, _short(unit.reason))
+        (
+            unit.id, unit.state, unit.health if unit.state == "running" else "", unit.place, unit.url,
+            ", ".join(reached.get(unit.id, ())), _short(unit.reason),
+        )
         for unit in units
-    ]
-    head, *body = output.table(("SERVICE", "STATE", "HEALTH", "PLACE", "ADDRESS", "WHY"), rows)
+    ]  # fmt: skip
+    titles = ("SERVICE", "STATE", "HEALTH", "PLACE", "ADDRESS", "EXPOSED AT HOME TO", "WHY")
+    head, *body = output.table(titles, rows)
     output.say(output.paint(head, "dim"))
     for unit, line in zip(units, body, strict=True):
         output.say(line.replace(unit.state, output.paint(unit.state, output.mood_of(unit.state)), 1))

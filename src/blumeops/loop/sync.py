@@ -17,7 +17,7 @@ from blumeops.base.errors import BlumeError
 from blumeops.base.findings import Finding, errors
 from blumeops.engines.local.engine import LocalEngine, Observed, Outcome, digest_of
 from blumeops.forge.repository import Repository
-from blumeops.loop import job_runs, pages
+from blumeops.loop import audience, job_runs, pages
 from blumeops.loop.admission import hindrances
 from blumeops.loop.revision import Revision, read_revision
 from blumeops.loop.vault import reader, with_generated
@@ -100,6 +100,7 @@ def sync(
             record = replace(record, wanted_revision=revision.name)
             records.put_site(site.database, record)
             applied = revision
+            audience.keep(site.database.path.parent, revision)
             synced = _apply(site, revision, say, retry, restore)
         except NotAdmitted as refusal:
             synced = _refused(site, wanted, refusal.findings)

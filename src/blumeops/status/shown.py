@@ -5,10 +5,11 @@ Fields are only ever added. Times are RFC 3339, in UTC.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from blumeops.status import jobs, remote, warnings
+from blumeops.status import audience, jobs, remote, warnings
 from blumeops.status.database import Database
 from blumeops.status.records import Run, Unit, history, settled, site, units
 
@@ -22,6 +23,7 @@ def status_as_json(database: Database) -> dict[str, object]:
         at_times = {unit: _job(plan, jobs.runs(database, unit, 10)) for unit, plan in jobs.scheduled(database).items()}
     followed = remote.as_json(remote.read(database.path.parent))
     warned = warnings.read(database.path.parent)
+    reached = audience.read(database.path.parent)
     return {
         "version": VERSION,
         "site": here.name,
@@ -31,7 +33,9 @@ def status_as_json(database: Database) -> dict[str, object]:
         "problem": here.problem,
         **({"remote": followed} if followed else {}),
         **({"warnings": list(warned.values())} if warned else {}),
-        "units": [{**_unit(unit), **({"job": at_times[unit.id]} if unit.id in at_times else {})} for unit in seen],
+        "units": [
+            {**_unit(unit, reached), **({"job": at_times[unit.id]} if unit.id in at_times else {})} for unit in seen
+        ],
     }
 
 
@@ -40,8 +44,9 @@ def history_as_json(database: Database, limit: int = 20) -> dict[str, object]:
     return {"version": VERSION, "history": [_run(run) for run in history(database, limit)]}
 
 
-def _unit(unit: Unit) -> dict[str, object]:
-    return {**asdict(unit), "since": time_of(unit.since)}
+def _unit(unit: Unit, reached: Mapping[str, Sequence[str]]) -> dict[str, object]:
+    exposed = {"exposed_to": list(reached[unit.id])} if unit.id in reached else {}
+    return {**asdict(unit), "since": time_of(unit.since), **exposed}
 
 
 def job_run_as_json(run: jobs.JobRun) -> dict[str, object]:
