@@ -273,6 +273,26 @@ def test_a_killed_service_comes_back(site: Site) -> None:
     assert eventually(lambda: site.serves() and site.process("miniflux").pid != old.pid)
 
 
+def test_status_waits_until_all_is_well(site: Site) -> None:
+    """A database that hangs: `--wait` ends with the time that it was given, or as soon as it answers again."""
+    postgres = site.process("postgres")
+    postgres.suspend()
+    try:
+        assert eventually(lambda: not site.json("status", code=None)["settled"], seconds=30)
+        hung = site.run("status", "--wait", "--timeout", "1s", code=1)
+        assert "waits for " in hung.stderr
+        assert hung.stderr.endswith("not settled within 1 s\n")
+        waiting = subprocess.Popen([BLUMEOPS, "status", "--wait", "--lab", site.folder, "--state", site.state],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline().startswith("waits for ")
+    finally:
+        postgres.resume()
+    printed, _ = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0
+    assert "3 of 3 healthy" in printed
+
+
 def test_a_killed_process_manager_comes_back_with_everything(site: Site, clone: Clone) -> None:
     """SIGKILL of the manager itself: what it left is ended, all is started again, nothing runs twice."""
     before = site.process("miniflux").pid

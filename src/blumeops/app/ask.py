@@ -5,11 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from blumeops.app.site import must_exist, socket_of
+from blumeops.app.site import controller_answers, must_exist, socket_of
 from blumeops.base.errors import EngineError, Unavailable
 from blumeops.base.site import SiteFolder
 from blumeops.forge.hook_client import SHOWN, STATUS
@@ -19,6 +20,21 @@ def request_sync(folder: SiteFolder, restore: bool = False) -> Iterator[str | in
     """Ask the controller to sync: yields lines, then the exit code. `restore`: also what was changed by hand and says
     `heal: false`. Raises Unavailable `BLU794`."""
     return _ask(folder, "/sync?restore" if restore else "/sync")
+
+
+def request_settled(folder: SiteFolder, within: float | None) -> Iterator[str | int]:
+    """Wait until it has settled or failed, at most so many seconds: as `request_sync`."""
+    return _ask(folder, "/settled" if within is None else f"/settled?within={within}")
+
+
+def comes_back(folder: SiteFolder, seconds: float = 5.0) -> bool:
+    """Whether the controller answers, at once or soon: the manager starts one again that ended."""
+    end = time.monotonic() + seconds
+    while not controller_answers(folder):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def request_rollback(folder: SiteFolder, target: str) -> Iterator[str | int]:

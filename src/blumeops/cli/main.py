@@ -90,7 +90,8 @@ def parser() -> argparse.ArgumentParser:
     run = command("run", "start a job now, and follow it to its end: 0 when it went well")
     run.add_argument("job", metavar="JOB", help="a service of kind `job`: a backup")
     status = command("status", "every unit: revision, health, why")
-    status.add_argument("--wait", action="store_true", help="until settled or failed")
+    status.add_argument("--wait", action="store_true", help="until it has settled, or the last sync has failed")
+    status.add_argument("--timeout", type=_seconds, metavar="TIME", help="with --wait: not longer than this: 90s, 5m")
     logs = command("logs", "what services printed")
     logs.add_argument("services", nargs="+", metavar="SERVICE", help="a service, or `controller`")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as they print")
@@ -210,6 +211,16 @@ def _count(text: str) -> int:
     if not re.fullmatch("[0-9]{1,9}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    """Seconds of a duration, or of a number of them."""
+    from blumeops.lab.quantities import seconds
+
+    try:
+        return float(text) if re.fullmatch(r"[0-9]{1,9}", text) else seconds(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration: write 90s or 5m") from None
 
 
 def _moment(text: str) -> float:

@@ -29,6 +29,14 @@ def paint(text: str, mood: str, stream: TextIO = sys.stdout) -> str:
     return f"\x1b[{_COLOURS[mood]}m{text}\x1b[0m"
 
 
+def fit(line: str, stream: TextIO = sys.stdout) -> str:
+    """The line, cut to the width of the terminal where the stream is one: whoever reads a file or a pipe gets all."""
+    if not stream.isatty():
+        return line
+    columns = shutil.get_terminal_size().columns
+    return line if len(line) <= columns else line[: columns - 1] + "…"
+
+
 def mood_of(state: str) -> str:
     """The colour of a unit's state."""
     return _MOODS.get(state, "bold")

@@ -7,31 +7,24 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from blumeops.app import ask
 from blumeops.app import site as app
-from blumeops.base.errors import UserError
+from blumeops.base.errors import Unavailable, UserError
 from blumeops.base.site import SiteFolder
 from blumeops.cli import output, prune
 from blumeops.cli.place import place
-from blumeops.status import audience, jobs, records, remote, shown, warnings
+from blumeops.status import audience, records, remote, shown, warnings
 from blumeops.status.database import Database, read_database
-
-_POLL = 0.2
-_WIDEST = 100
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """`blumeops status`: 0 when the site has settled, else 1."""
+    """`blumeops status`: 0 when the site has settled, else 1; 4 when there is no controller to wait for."""
     site = place(arguments).site
     database = _database(site)
-    while True:
-        alive = app.controller_answers(site)
-        here, units = records.site(database), records.units(database)
-        settled = records.settled(here, units)
-        # A job that failed stays so until its next run, and that may be tomorrow's.
-        rest = [unit for unit in units if not (unit.state == "failed" and unit.id in jobs.scheduled(database))]
-        if not arguments.wait or records.settled(here, rest) or here.problem or not alive:
-            break
-        time.sleep(_POLL)
+    settled_meanwhile = not arguments.wait or _wait(site, arguments.timeout)
+    alive = app.controller_answers(site)
+    here, units = records.site(database), records.units(database)
+    settled = records.settled(here, units) and settled_meanwhile
     followed = remote.read(site.path)
     if arguments.json:
         output.say_json(shown.status_as_json(database) | prune.kept_as_json(site))
@@ -42,32 +35,58 @@ def status(arguments: argparse.Namespace) -> int:
         prune.say_kept(site)
         if not alive:
             output.progress("the controller does not run: this is what it saw last; start it with `blumeops up`")
+    if arguments.wait and not alive:
+        return Unavailable.exit_code
     return 0 if settled and alive and not followed.refused else 1
+
+
+def _wait(site: SiteFolder, within: float | None) -> bool:
+    """Until the controller says that it has settled, or cannot: whether it has. One that ends meanwhile is asked
+    again when it is back."""
+    end = None if within is None else time.monotonic() + within
+    while ask.comes_back(site):
+        try:
+            left = None if end is None else max(0.0, end - time.monotonic())
+            for line in ask.request_settled(site, left):
+                if isinstance(line, int):
+                    return not line
+                output.progress(line)
+        except Unavailable:
+            pass
+        time.sleep(0.1)
+    return False
 
 
 def say_status(site: records.Site, units: list[records.Unit], reached: Mapping[str, Sequence[str]]) -> None:
     """The table of what runs where. `reached`: by service, who gets there at site home; here it is all on loopback."""
+    now = time.time()
     rows = [
         (
-            unit.id, unit.state, unit.health if unit.state == "running" else "", unit.place, unit.url,
-            ", ".join(reached.get(unit.id, ())), _short(unit.reason),
+            unit.id, unit.state, unit.health if unit.state == "running" else "", remote.ago(now - unit.since),
+            unit.place, unit.url, ", ".join(reached.get(unit.id, ())), _short(unit.reason),
         )
         for unit in units
     ]  # fmt: skip
-    titles = ("SERVICE", "STATE", "HEALTH", "PLACE", "ADDRESS", "EXPOSED AT HOME TO", "WHY")
+    titles = ("SERVICE", "STATE", "HEALTH", "SINCE", "PLACE", "ADDRESS", "EXPOSED AT HOME TO", "WHY")
     head, *body = output.table(titles, rows)
-    output.say(output.paint(head, "dim"))
+    output.say(output.paint(output.fit(head), "dim"))
     for unit, line in zip(units, body, strict=True):
-        output.say(line.replace(unit.state, output.paint(unit.state, output.mood_of(unit.state)), 1))
+        cut = output.fit(line)
+        name, rest = cut[: len(unit.id)], cut[len(unit.id) :]
+        output.say(name + rest.replace(unit.state, output.paint(unit.state, output.mood_of(unit.state)), 1))
+        if cut != line and not _is_well(unit):  # what matters most is what was cut
+            output.say(output.fit(f"  {_short(unit.reason)}"))
     wanted = f", wanted {site.wanted_revision[:8]}" if site.wanted_revision != site.revision else ""
     running = sum(unit.state == "running" and unit.health == "healthy" for unit in units)
     resting = sum(unit.state in records.AT_REST for unit in units)
-    aside = f", {resting} not run here" if resting else ""
+    missing = sum(unit.state == "unavailable" for unit in units)
+    aside = f", {missing} unavailable" if missing else ""
+    aside += f", {resting - missing} not run here" if resting > missing else ""
     settled = "settled" if records.settled(site, units) else "not settled"
     revision = site.revision[:8] or "none"
     output.say(f"\n{running} of {len(units) - resting} healthy{aside}; revision {revision}{wanted}; {settled}")
     if site.problem:
-        output.say(output.paint(f"problem: {_short(site.problem)}", "bad"))
+        output.say(output.paint(output.fit(f"problem: {_short(site.problem)}"), "bad"))
 
 
 def say_remote(followed: remote.Followed) -> None:
@@ -82,10 +101,13 @@ def say_warnings(site: SiteFolder) -> None:
         output.say(output.paint(f"warning: {text}", "wait"))
 
 
+def _is_well(unit: records.Unit) -> bool:
+    return unit.state in records.AT_REST or (unit.state, unit.health) == ("running", "healthy")
+
+
 def _short(reason: str) -> str:
-    """One line of a terminal; the whole stands in `status --json` and in the history."""
-    line = reason.partition("; its log:")[0]
-    return line if len(line) <= _WIDEST else line[: _WIDEST - 1] + "…"
+    """One line, without what a log said; the whole stands in `status --json` and in the history."""
+    return " ".join(reason.partition("; its log:")[0].split())
 
 
 def history(arguments: argparse.Namespace) -> int:

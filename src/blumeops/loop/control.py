@@ -1,5 +1,5 @@
-"""What the command line asks the controller on its unix socket: to sync, to roll back, to change secrets, to run a
-job, to answer.
+"""What the command line asks the controller on its unix socket: to sync, to settle, to roll back, to change secrets,
+to run a job, to answer.
 
 Answers are lines in the form of the hooks' (`forge.hook_client`): text behind `|`, the exit status at the end. A job
 that cannot be run is answered by an error as JSON, with status 409.
@@ -20,6 +20,7 @@ from blumeops.loop.controller import Controller
 from blumeops.loop.follower import Follower
 from blumeops.loop.job_runs import Under
 from blumeops.loop.jobs import Jobs
+from blumeops.loop.settling import settling
 from blumeops.secrets.references import Reference
 
 
@@ -35,6 +36,11 @@ def routes(controller: Controller, follower: Follower, jobs: Jobs) -> list[Route
             return Response(status_code=409)
         restore = "restore" in request.query_params
         return StreamingResponse(_synced(controller, follower, restore), media_type="text/plain")
+
+    async def settled(request: Request) -> Response:
+        within = request.query_params.get("within")
+        lines = settling(controller, float(within) if within else None)
+        return StreamingResponse(_until_settled(lines), media_type="text/plain")
 
     async def rollback(request: Request) -> Response:
         lines = controller.roll_back(request.query_params.get("to", ""))
@@ -60,6 +66,7 @@ def routes(controller: Controller, follower: Follower, jobs: Jobs) -> list[Route
         Route("/ping", ping),
         Route("/secrets", secrets, methods=["POST"]),
         Route("/run", run, methods=["POST"]),
+        Route("/settled", settled, methods=["POST"]),
         Route("/sync", sync, methods=["POST"]),
         Route("/rollback", rollback, methods=["POST"]),
     ]

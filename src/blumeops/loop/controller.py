@@ -10,10 +10,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from blumeops.base.errors import BlumeError
 from blumeops.base.findings import Finding, errors, in_order
+from blumeops.engines.local.engine import Observed
 from blumeops.forge.repository import Repository
 from blumeops.lab.model import Gitops
 from blumeops.loop import rollback
@@ -22,6 +22,7 @@ from blumeops.loop.healing import Healer
 from blumeops.loop.revision import Revision, read_revision
 from blumeops.loop.sync import Say, Site, Synced, look, no_secrets, plan_for, sync
 from blumeops.loop.vault import reader
+from blumeops.loop.wanted import Job
 from blumeops.loop.watcher import Watcher
 from blumeops.plan.compare import Plan
 from blumeops.plan.exposure import exposure, exposure_lines
@@ -33,48 +34,6 @@ LOOK_EVERY = 10.0
 """Seconds between two looks at everything: drift is promised to be seen within 30."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Job:
-    """One wanted revision, and what is told about it."""
-
-    revision: str
-    retry: bool = False
-    restore: bool = False
-    lines: list[str] = field(default_factory=list)
-    result: Synced | None = None
-    superseded_by: str = ""
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
-
-    @property
-    def over(self) -> bool:
-        return self.result is not None or bool(self.superseded_by)
-
-    async def tell(self, *lines: str) -> None:
-        """Add lines, and wake whoever follows."""
-        async with self.changed:
-            self.lines += lines
-            self.changed.notify_all()
-
-    async def supersede(self, by: str) -> None:
-        """End it before it began: a newer revision takes its place."""
-        await self.tell(f"superseded by {by[:8]}, which was pushed meanwhile")
-        async with self.changed:
-            self.superseded_by = by
-            self.changed.notify_all()
-
-    async def follow(self) -> AsyncIterator[str]:
-        """Every line from the first on, until the job is over."""
-        shown = 0
-        while not (self.over and shown == len(self.lines)):
-            async with self.changed:
-                while not (self.over or len(self.lines) > shown):
-                    await self.changed.wait()
-                news = self.lines[shown:]
-            for line in news:
-                yield line
-            shown += len(news)
 
 
 class Controller:
@@ -95,11 +54,19 @@ class Controller:
         """Told of each sync that ended: the wanted revision, how, after how many seconds."""
         self.at_rest: Callable[[], None] = lambda: None
         """Called when a sync has ended."""
+        self.news = asyncio.Event()
+        """Set when there is something new to see in the status; then there is another one."""
+        self.ending = False
 
     @property
     def syncing(self) -> bool:
         """Whether a sync is under way."""
         return self._current is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a sync is under way, or about to be."""
+        return self._next is not None or self._current is not None
 
     # what comes in
 
@@ -213,15 +180,26 @@ class Controller:
             self.want(head, retry=True)
         loop = asyncio.get_running_loop()
         watcher = Watcher(self.site, lambda: self.applied, self._wake.set)
-        self.site.saw = lambda seen, whole: loop.call_soon_threadsafe(watcher.saw, seen, whole)
+
+        def saw(seen: Mapping[str, Observed], whole: bool) -> None:
+            watcher.saw(seen, whole)
+            self._tell_news()
+
+        self.site.saw = lambda seen, whole: loop.call_soon_threadsafe(saw, seen, whole)
         watching = asyncio.create_task(watcher.run())
         try:
             await self._serve(stop, watching)
         finally:
+            self.ending = True
+            self._tell_news()
             self.site.saw = lambda seen, whole: None
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
+
+    def _tell_news(self) -> None:
+        before, self.news = self.news, asyncio.Event()
+        before.set()
 
     async def _serve(self, stop: asyncio.Event, watching: asyncio.Task[None]) -> None:
         stopping = asyncio.create_task(stop.wait())
@@ -270,6 +248,7 @@ class Controller:
             job.result = result
             job.changed.notify_all()
         self._current = None
+        self._tell_news()
         self.synced(job.revision, result, seconds)
         self.at_rest()
         if damage:

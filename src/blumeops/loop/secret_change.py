@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from blumeops.base.errors import BlumeError
 from blumeops.base.findings import errors
 from blumeops.loop import rotation
-from blumeops.loop.controller import Controller, Job, refusal
+from blumeops.loop.controller import Controller, refusal
+from blumeops.loop.wanted import Job
 
 
 async def change(controller: Controller, wanted: rotation.Wanted) -> AsyncIterator[str | bool]:
