@@ -120,6 +120,23 @@ def test_a_taken_port_is_told_with_its_holder(site: Site) -> None:
     assert site.serves()
 
 
+def test_the_proxys_port_is_taken(site: Site) -> None:
+    """`up` and `status` name the holder and the line of lab.yaml that says another; free again, it is Caddy's again."""
+    site.run("down")
+    said = "; stop that, or choose another number: `here: {https: …}` in lab.yaml"
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        squatter.bind(("127.0.0.1", site.https))
+        squatter.listen()
+        done = site.run("up", code=1)
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("caddy: failed in ")]
+        assert f"port {site.https} (https) is taken by " in line
+        assert line.endswith(said)
+        assert site.units()["caddy"]["reason"].endswith(said)
+    site.run("up")
+    assert site.serves()
+
+
 def test_the_forges_port_is_taken(site: Site) -> None:
     """The controller cannot listen: `up` says so in one line and exits with 1; nothing is torn down."""
     site.run("down")
@@ -129,6 +146,7 @@ def test_the_forges_port_is_taken(site: Site) -> None:
         squatter.listen()
         done = site.run("up", code=1)
         assert f"port {site.forge} (forge) is taken by" in done.stderr
+        assert "; stop that, or choose another number: `here: {forge: …}` in lab.yaml" in done.stderr
         assert "Traceback" not in done.stderr
     site.run("up")
     assert site.serves()

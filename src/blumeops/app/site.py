@@ -177,7 +177,7 @@ def start_controller(folder: SiteFolder, here: Here, key: Path, say: Say) -> Non
     if before != spec or not controller_answers(folder):
         process = manager.states().get(CONTROLLER)
         own = ports.family(process.pid) if process and process.pid else set()
-        ports.require_free(CONTROLLER, "forge", Port(fixed=here.forge), own)
+        ports.require_free(CONTROLLER, "forge", Port(fixed=here.forge, setting="forge"), own)
         manager.stop(CONTROLLER)
         manager.define(spec)
         manager.start(CONTROLLER)

@@ -117,7 +117,9 @@ def _tcp(port: int) -> Iterator[socket.socket]:
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
             why = f"is taken by {_holder(port)}" if taken else f"cannot be had: {error.strerror}"
-            raise EngineError("BLU603", f"port {port}", why, "end it, or choose another port") from error
+            raise EngineError(
+                "BLU603", f"port {port}", why, "end it, or choose another port: `here: {forge: …}`"
+            ) from error
         yield door
 
 

@@ -116,7 +116,9 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
         files=files,
         secret_files=_secret_files(service),
         ports={
-            name: unit.Port(fixed=checked.lab.settings.here.https if port.entry else None, protocol=port.protocol)
+            name: unit.Port(fixed=checked.lab.settings.here.https, setting="https", protocol=port.protocol)
+            if port.entry
+            else unit.Port(protocol=port.protocol)
             for name, port in {**app.ports, **service.service.ports}.items()
         },
         state=tuple((service.service.state or app.state).folders),

@@ -93,9 +93,10 @@ class Source(Strict):
 
 
 class Port(Strict):
-    """`fixed`: this very number, or any that is free."""
+    """`fixed`: this very number, or any that is free; `setting`: which field of lab.yaml's `here:` says it."""
 
     fixed: int | None = None
+    setting: str = ""
     protocol: Literal["tcp", "udp"] = "tcp"
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from blumeops.engines.local.engine import LocalEngine, digest_of
 from blumeops.lab.load import CATALOGUE
-from blumeops.render.local_unit import LocalUnit, Metrics
+from blumeops.render.local_unit import LocalUnit, Metrics, Port
 from tests.engines.local import units
 from tests.engines.local.conftest import CANARY, apply, get, processes_below
 
@@ -140,13 +140,15 @@ def test_taken_port_names_its_holder_before_anything_stops(engine: LocalEngine, 
     """A fixed port that another program holds: one error with its name, and the old version serves on."""
     apply(engine, units.web("one"), "started")
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
-        outcome = engine.apply(units.web("two", fixed=server.server_port), lambda line: None)
+        number = server.server_port
+        unit = units.web("two").model_copy(update={"ports": {"http": Port(fixed=number, setting="https")}})
+        outcome = engine.apply(unit, lambda line: None)
         assert outcome.error is not None
         assert (outcome.action, outcome.error.code) == ("failed", "BLU704")
         assert f"port {server.server_port} (http) is taken by " in outcome.reason
         assert "(pid " in outcome.reason
+        assert outcome.reason.endswith("; stop that, or choose another number: `here: {https: …}` in lab.yaml")
         assert served(state) == "one"
-        number = server.server_port
     apply(engine, units.web("two", fixed=number), "restarted")
     apply(engine, units.web("three", "replace", fixed=number), "replaced")
     assert served(state) == "three"

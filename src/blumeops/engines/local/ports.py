@@ -59,16 +59,19 @@ def require_free(subject: str, name: str, port: Port, ours: Collection[int], run
     number = port.fixed
     if number is not None and runs_as and number < first_open():
         why = f"port {number} ({name}) needs root, and services run as {runs_as}"
-        raise EngineError("BLU704", subject, why, f"choose one from {first_open()} on")
+        raise EngineError("BLU704", subject, f"{why}; choose one from {first_open()} on{_where(port)}")
     if number is None or is_free(number, port.protocol):
         return
     process = holder(number)
     if process and process.pid in ours:
         return
     who = f"{process.name()} (pid {process.pid})" if process else "another program"
-    raise EngineError(
-        "BLU704", subject, f"port {number} ({name}) is taken by {who}", "stop that, or give the service another port"
-    )
+    why = f"port {number} ({name}) is taken by {who}; stop that, or choose another number{_where(port)}"
+    raise EngineError("BLU704", subject, why)  # what to do is in the message: status shows no hint
+
+
+def _where(port: Port) -> str:
+    return f": `here: {{{port.setting}: …}}` in lab.yaml" if port.setting else ""
 
 
 def choose(known: Collection[int], avoid: Collection[int], ours: Collection[int], protocol: str = "tcp") -> int:
