@@ -1,4 +1,4 @@
-"""What two labs become for Ansible, file by file, and that real programs take every one of them.
+"""What three labs become for Ansible, file by file, and that real programs take every one of them.
 
 `UPDATE=1 pytest tests/golden/test_ansible.py` writes the files anew: read the diff before you commit it.
 """
@@ -24,7 +24,7 @@ from blumeops.render.ansible import render
 
 HERE = Path(__file__).resolve().parent / "ansible"
 REPOSITORY = HERE.parents[2]
-LABS = {"first": REPOSITORY / "labs" / "first", "native": HERE / "labs" / "native"}
+LABS = {"first": REPOSITORY / "labs" / "first", **{name: HERE / "labs" / name for name in ("native", "releases")}}
 EVERY = {**LABS, "blumeops": REPOSITORY / "labs" / "blumeops"}
 """And one with a Mac, jobs, shares and DNS: its files are not kept here."""
 
@@ -86,7 +86,7 @@ def test_ansible_refuses_a_broken_role(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("folder", ["native", "blumeops"], indirect=True)
+@pytest.mark.parametrize("folder", ["native", "releases", "blumeops"], indirect=True)
 def test_ansible_lint_finds_nothing(folder: Path) -> None:
     """ansible-lint passes with its strictest profile; only hyphens in names of roles stay: services have them."""
     done = run(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from blumeops.base.processes import Completed
 from blumeops.engines.local.programs import apt, deb
 from blumeops.engines.local.programs.foresee import Fetchable, first_of, would_provide
 from blumeops.engines.local.programs.found import Missing, Program
@@ -41,7 +42,32 @@ def test_a_package_would_be_fetched(tmp_path: Path) -> None:
     found = would_provide(MINIFLUX, "2.2.6", tmp_path)
     assert isinstance(found, Fetchable)
     assert "debian's trixie" in found.words
+    assert "apt's lists will tell" in found.words
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("debian")
+def test_how_large_a_package_is_where_the_lists_are_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they say; a suite of which there are none is not asked."""
+    conf = tmp_path / "apt" / "trixie" / "apt.conf"
+    conf.parent.mkdir(parents=True)
+    conf.touch()
+    stanza = b"Package: miniflux\nVersion: 2.2.6-1\nSize: 5432100\n"
+    monkeypatch.setattr(deb, "run", lambda *words, **more: Completed(0, stanza, b""))
+    found = would_provide(MINIFLUX, "2.2.6", tmp_path)
+    assert isinstance(found, Fetchable)
+    assert "5.4 MB and the libraries that it needs" in found.words
+
+
+def test_a_program_of_path_counts_in_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for it; one of another version is named with the one that it has."""
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\necho tool 1.4\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    source = Source(kind="path", name="tool")
+    assert isinstance(would_provide(source, "1.4", tmp_path), Program)
+    assert would_provide(source, "1.5", tmp_path) == Missing(f"{tool} is 1.4, 1.5 is wanted")
 
 
 @pytest.mark.usefixtures("debian")

@@ -8,7 +8,7 @@ an archive leads out of it. Nothing here knows on which platform it runs.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
@@ -30,7 +30,7 @@ MOST = 2000
 ANY = "1.0"
 """Stands for a version that is not known yet: what holds for it holds for every other one."""
 _PLAIN = re.compile(r"[\x21-\x7e]+")
-_PATH = re.compile(r"[A-Za-z0-9_.@+~ -]+(/[A-Za-z0-9_.@+~ -]+)*")
+_PATH = re.compile(r"[A-Za-z0-9_.@+~-]+(/[A-Za-z0-9_.@+~-]+)*")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+~-]*")
 
 
@@ -68,6 +68,12 @@ class Download:
 def downloads(source: ReleaseSource, version: str) -> dict[Platform, Download]:
     """By platform. Raises ValueError."""
     return {platform: _download(source, platform, version) for platform in source.sha256}
+
+
+def called_by(command: Sequence[str], app: str) -> str:
+    """The program's name: the command's first word, where that is the name of one; else the app's."""
+    first = command[0] if command else ""
+    return app if first in ("", "sh") or "{{" in first or "/" in first else first
 
 
 def check(source: ReleaseSource) -> None:

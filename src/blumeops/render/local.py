@@ -14,7 +14,7 @@ from blumeops.facts.derive import HERE_DOMAIN, Facts, Route, ServiceFacts
 from blumeops.facts.parts import Text
 from blumeops.lab.app import App, AppSource
 from blumeops.lab.model import Backup
-from blumeops.lab.releases import downloads
+from blumeops.lab.releases import called_by, downloads
 from blumeops.render import local_unit as unit
 from blumeops.render.caddy import caddyfile
 from blumeops.render.telemetry import derived
@@ -165,8 +165,7 @@ def _source(source: AppSource, service: ServiceFacts) -> unit.Source:
 
 def _release(source: AppSource, service: ServiceFacts) -> unit.Source:
     """Its addresses are those of the version wanted, its SHA-256 those of the version that the app has."""
-    first = service.app.command[0] if service.app.command else ""
-    name = service.app.app if first in ("", "sh") or "{{" in first or "/" in first else first
+    name = called_by(service.app.command, service.app.app)
     found = {
         platform: unit.Download(
             url=each.url, sha256=each.sha256, archive=each.archive, folder=each.folder, program=each.program, name=name

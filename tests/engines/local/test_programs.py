@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from blumeops.base.errors import Unavailable
 from blumeops.engines.local.programs import Programs, apt
 from blumeops.engines.local.programs.found import matches, upstream, version_in
+from blumeops.engines.local.programs.progress import Progress, watched
 from blumeops.render.local_unit import Source
-from tests.engines.local.conftest import programs_cache
+from tests.engines.local.conftest import programs_cache, until
 
 
 @pytest.mark.parametrize(
@@ -117,6 +119,32 @@ def test_a_package_of_another_suite_is_fetched_once(own_place: Path, monkeypatch
     with pytest.raises(Unavailable, match=r"trixie has 2\.2\.6, 9\.9 is wanted"):
         programs.obtain([source], "9.9", said.append)
     assert not [path for path in (programs_cache() / "programs").iterdir() if path.name.startswith(".unpacking")]
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="no apt on this machine")
+def test_a_fetch_tells_what_it_fetches(own_place: Path, tmp_path: Path) -> None:
+    """Package names and the size of all, before it begins; nothing but the program and apt's lists is left."""
+    said = list[str]()
+    cache = tmp_path / "cache"
+    (cache / "apt").mkdir(parents=True)
+    lists = programs_cache() / "apt" / "bookworm"
+    if lists.is_dir():
+        shutil.copytree(lists, cache / "apt" / "bookworm")
+    Programs(cache).obtain([Source(kind="deb", name="mailcap", suite="bookworm", version="3.70+nmu1")], "", said.append)
+    text = "\n".join(said)
+    assert re.search(r"mailcap 3\.70\+nmu1: downloading \d\.\d MB in \d packages: mailcap", text), text
+    assert "unpacking" in said[-1]
+    assert [path.name for path in (cache / "programs").iterdir() if path.is_dir()] != []
+
+
+def test_another_programs_download_is_watched(tmp_path: Path) -> None:
+    """How much of it there is, and the how manieth file it is on; a line at most once a second."""
+    said, now = list[str](), iter(range(0, 1000, 2))
+    (tmp_path / "one.deb").write_bytes(bytes(1_500_000))
+    (tmp_path / "two.deb").write_bytes(bytes(500_000))
+    with watched(tmp_path, 3, Progress("tool 1.0", 4_000_000, said.append, lambda: next(now))):
+        until(lambda: said)
+    assert said[0] == "tool 1.0: 50 % of 4.0 MB, file 2 of 3\r"
 
 
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="no apt on this machine")

@@ -14,6 +14,7 @@ from blumeops.facts import parts
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Text
 from blumeops.lab.app import AppSource
+from blumeops.render.ansible.release import Release, release, variables
 from blumeops.render.ansible.routes import TOKEN, routes
 from blumeops.render.ansible.speak import Speaker, account, variable
 from blumeops.render.ansible.words import in_file, in_variable
@@ -43,6 +44,8 @@ class Role:
         if "routes" in {file.derived for file in self.app.files.values()} and (dns := self.lab.settings.network.dns):
             self.env[TOKEN] = (parts.SecretValue(dns.token),)
         self.secret_files = self._secret_files()
+        self.releases = self._releases()
+        """By system, where no package brings the program there."""
         self.grants = self._grants()
         self.stdins = sorted({user.wiring.grant_stdin for user in self.grants} - {""})
         """What the grants' commands read: a template each."""
@@ -83,6 +86,19 @@ class Role:
         wanted = {part.name for text in texts for part in text if isinstance(part, parts.SecretFile)}
         return {use.name: use.reference for use in self.service.secrets if use.name in wanted}
 
+    def _releases(self) -> dict[str, Release]:
+        linux = None if self.source("deb") else release(self.service, "linux", f"/opt/{self.name}")
+        below = f"{self.var('prefix')}/libexec/{self.name}"
+        darwin = None if self.source("brew") else release(self.service, "darwin", below)
+        return {system: each for system, each in (("linux", linux), ("darwin", darwin)) if each}
+
+    def _downloaded(self, system: str) -> tuple[str, dict[str, Any]]:
+        """What stands first on PATH, and the variables that say it; empty where nothing is downloaded."""
+        found = self.releases.get(system)
+        if not found:
+            return "", {}
+        return f"{{{{ {self.name_of('download')}.folder }}}}:", variables(found, system, self.name_of)
+
     def _grants(self) -> list[ServiceFacts]:
         """Whose databases this role makes: its own on a host, and those of clusters' services, which have no role."""
         services = self.checked.facts.services
@@ -110,9 +126,11 @@ class Role:
     def on_linux(self) -> dict[str, Any]:
         """`owner` has the configuration files, in `mode`; `user` runs the program."""
         deb, own = self.source("deb"), account(self.name)
+        first, downloaded = self._downloaded("linux")
         paths = {
+            **downloaded,
             "owner": "root", "user": own, "group": own, "mode": "0640", "become": True,
-            "path": f"{in_file((deb.bin,))}:{PATH}" if deb and deb.bin else PATH,
+            "path": f"{in_file((deb.bin,))}:{PATH}" if deb and deb.bin else first + PATH,
             "etc": f"/etc/{self.name}", "run": f"/run/{self.name}",
         }  # fmt: skip
         return self._paths(paths, f"/var/lib/{self.name}", "/mnt")
@@ -120,13 +138,14 @@ class Role:
     def on_macos(self) -> dict[str, Any]:
         """Everything is the login user's alone, below Homebrew's prefix: each person of a Mac is in the group staff."""
         prefix, brew = self.var("prefix"), self.source("brew")
-        first = ""
+        first, downloaded = self._downloaded("darwin")
         if brew:
             first = (in_file((brew.bin,)) if brew.bin else f"{prefix}/opt/{self.var('formula')}/bin") + ":"
         user, home = "{{ ansible_facts['user_id'] }}", "{{ ansible_facts['user_dir'] }}"
         label = f"{self.lab.settings.lab}.{self.name}"
         paths = {
-            "prefix": PREFIX, "owner": user, "user": user, "group": "staff", "mode": "0600", "become": False,
+            "prefix": PREFIX, **downloaded,
+            "owner": user, "user": user, "group": "staff", "mode": "0600", "become": False,
             "path": f"{first}{prefix}/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             "etc": f"{prefix}/etc/{self.name}", "run": f"{prefix}/var/run/{self.name}",
             "domain": "gui/{{ ansible_facts['user_uid'] }}", "label": label,

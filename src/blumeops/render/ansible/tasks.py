@@ -12,6 +12,7 @@ from typing import Any
 from blumeops.facts import parts
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Text
+from blumeops.render.ansible import download
 from blumeops.render.ansible.role import Role, arguments
 from blumeops.render.ansible.speak import LOOPBACK, Speaker, account, config_name, has_secret, ports, variable
 from blumeops.render.ansible.words import in_variable, quoted
@@ -79,6 +80,8 @@ def linux(role: Role) -> Iterator[Task]:
             },
             "notify": f"Restart {role.name}",
         }  # fmt: skip
+    elif "linux" in role.releases:
+        yield from download.tasks(role, "linux")
     else:
         yield _look_for(role, "Debian package")
     yield _unit(role, "the unit", "systemd.service.j2", f"/etc/systemd/system/{role.name}.service")
@@ -96,6 +99,8 @@ def macos(role: Role) -> Iterator[Task]:
             "ansible.builtin.command": {"argv": [f"{prefix}/bin/brew", "install", formula], "creates": installed},
             "notify": f"Restart {role.name}",
         }
+    elif "darwin" in role.releases:
+        yield from download.tasks(role, "darwin")
     else:
         yield _look_for(role, "Homebrew formula")
     yield {

@@ -14,11 +14,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from blumeops.base.errors import EngineError
+from blumeops.base.errors import BlumeError, EngineError
 from blumeops.base.files import cannot_write, locked
 from blumeops.base.processes import Completed, must, run
 from blumeops.engines.local.programs import apt
 from blumeops.engines.local.programs.found import Missing, Program, matches, upstream
+from blumeops.engines.local.programs.progress import Progress, megabytes, watched
 from blumeops.render.local_unit import Source
 
 VERSION_FILE = ".version"
@@ -82,13 +83,17 @@ def _download(package: str, version: str, home: Path, conf: Path, say: Callable[
     with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=home.parent) as folder:
         downloads, tree = Path(folder, "deb"), Path(folder, "tree")
         downloads.mkdir()
-        libraries = _libraries(package, conf)
-        say(f"{package} {version}: downloading it" + (f" and {len(libraries)} libraries" if libraries else ""))
-        done = _apt(conf, "download", f"{package}={candidate}", *libraries, cwd=downloads)
-        if done.code:
-            # The lists may be older than the archive.
-            must(_apt(conf, "update"), "BLU703", "apt-get update")
-            must(_apt(conf, "download", package, *libraries, cwd=downloads), "BLU703", "apt-get download")
+        wanted = needed(package, conf)
+        what, count = f"{package} {version}", len(wanted)
+        say(f"{what}: downloading {megabytes(sum(wanted.values()))} in {count} packages: {', '.join(wanted)}")
+        libraries = [name for name in wanted if name != package]
+        with watched(downloads, count, Progress(what, sum(wanted.values()), say)):
+            done = _apt(conf, "download", f"{package}={candidate}", *libraries, cwd=downloads)
+            if done.code:
+                # The lists may be older than the archive.
+                must(_apt(conf, "update"), "BLU703", "apt-get update")
+                must(_apt(conf, "download", package, *libraries, cwd=downloads), "BLU703", "apt-get download")
+        say(f"{what}: unpacking {count} packages")
         for file in sorted(downloads.glob("*.deb")):
             must(run(["dpkg-deb", "-x", str(file), str(tree)], seconds=SECONDS), "BLU703", file.name)
         (tree / VERSION_FILE).write_text(upstream(candidate))
@@ -98,30 +103,44 @@ def _download(package: str, version: str, home: Path, conf: Path, say: Callable[
     return None
 
 
+def size_of(package: str, suite: str, cache: Path) -> int:
+    """The package's own size in bytes, as far as the suite's lists were fetched before; 0: not known yet."""
+    conf = cache / "apt" / suite / "apt.conf"
+    try:
+        size = _shown([package], conf).get(package, {}).get("Size", "") if conf.is_file() else ""
+    except BlumeError:
+        return 0
+    return int(size) if size.isdigit() else 0
+
+
 def _candidate(package: str, conf: Path) -> str:
     """The version that the private apt would download; empty when it knows none."""
     return _shown([package], conf).get(package, {}).get("Version", "")
 
 
-def _libraries(package: str, conf: Path) -> list[str]:
-    """The packages of shared libraries that a package needs, and those that they need in turn."""
-    found: set[str] = set()
+def needed(package: str, conf: Path) -> dict[str, int]:
+    """The package and those of shared libraries that it needs, and that they need in turn, each with its size in
+    bytes. What apt's lists do not know is not among them."""
+    found: dict[str, int] = {}
     asked, ask = set(OF_THE_MACHINE), {package}
     while ask:
         asked |= ask
-        needed = set()
+        more = set()
         for name, fields in _shown(sorted(ask), conf).items():
             if name == package or fields.get("Section", "").rpartition("/")[2] == "libs":
-                found.add(name)
+                size = fields.get("Size", "")
+                found[name] = int(size) if size.isdigit() else 0
                 # "libssl3 (>= 3.0.0), libdb5.3 | libdb5.4": of alternatives the first
-                needed |= set(re.findall(r"(?:^|,)\s*([a-z0-9][a-z0-9.+-]+)", fields.get("Depends", "")))
-        ask = needed - asked
-    return sorted(found - {package})
+                more |= set(re.findall(r"(?:^|,)\s*([a-z0-9][a-z0-9.+-]+)", fields.get("Depends", "")))
+        ask = more - asked
+    return {name: found[name] for name in sorted(found, key=lambda name: (name != package, name))}
 
 
 def _shown(packages: list[str], conf: Path) -> dict[str, dict[str, str]]:
     """What the private apt knows of each package, by field."""
-    done = run(["apt-cache", "-c", str(conf), "show", "--no-all-versions", *packages], seconds=SECONDS)
+    # Nothing is written for that: who only asks what would be, makes nothing.
+    quiet = ["-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="]
+    done = run(["apt-cache", "-c", str(conf), *quiet, "show", "--no-all-versions", *packages], seconds=SECONDS)
     stanzas = done.stdout.decode(errors="replace").split("\n\n")
     fields = (dict(re.findall(r"(?m)^([A-Za-z-]+): *(.*)$", stanza)) for stanza in stanzas)
     return {each["Package"]: each for each in fields if "Package" in each}

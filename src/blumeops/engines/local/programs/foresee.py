@@ -9,6 +9,7 @@ from pathlib import Path
 
 from blumeops.engines.local.programs import apt, deb, images, installed, release, runtime
 from blumeops.engines.local.programs.found import Missing, Program
+from blumeops.engines.local.programs.progress import megabytes
 from blumeops.render.local_unit import Source
 
 APT_TOOLS = ("apt-get", "apt-cache", "dpkg-deb")
@@ -80,4 +81,8 @@ def _deb(source: Source, version: str, cache: Path) -> Fetchable | Missing:
             return Missing(f"{tool} is not on this machine", f"sudo apt-get install {package}")
     if not apt.archives(apt.machine_entries(), distribution, suite):
         return Missing(f"apt has no archive of {distribution} in its sources")
-    return Fetchable(f"`up` fetches it from {distribution}'s {source.suite or suite}, if it is there in this version")
+    size = deb.size_of(source.name, source.suite or suite, cache)
+    how = f"{megabytes(size)} and the libraries that it needs" if size else "how large it is, apt's lists will tell"
+    return Fetchable(
+        f"`up` fetches it from {distribution}'s {source.suite or suite}, if it is there in this version; {how}"
+    )
