@@ -80,3 +80,17 @@ def test_the_example_of_an_app_is_one(lab: Path) -> None:
     checked = check_folder(lab)
     assert checked.passed, [str(finding) for finding in checked.findings]
     assert not local.units(local.render(checked.passed))["pages"].unavailable
+
+
+def test_the_example_of_a_release_is_one(lab: Path) -> None:
+    """The same page's release has a download for each platform that it names."""
+    page = (DOCS / "how-to" / "write-an-app.md").read_text()
+    (lab / "apps" / "tool").mkdir(parents=True)
+    (lab / "apps" / "tool" / "app.yaml").write_text(block(page, "# apps/tool/app.yaml"))
+    (lab / "services" / "tool.yaml").write_text("tool: {host: server}\n")
+    checked = check_folder(lab)
+    assert checked.passed, [str(finding) for finding in checked.findings]
+    (source,) = local.units(local.render(checked.passed))["tool"].sources
+    assert [each.url.rpartition("/")[2] for each in source.downloads.values()] == [
+        "tool_linux-amd64.tar.gz", "tool_macOS_arm64.tar.gz",
+    ]  # fmt: skip

@@ -85,7 +85,9 @@ def check(source: ReleaseSource) -> None:
         return
     if not source.sha256:
         if own or "{{" in source.release:
-            raise ValueError("a `release` that is downloaded says its `sha256`, by platform")
+            raise ValueError(
+                "a `release` that is downloaded says its `sha256`, by platform: `curl -fsSL ADDRESS | sha256sum`"
+            )
         return
     if stranger := source.called.keys() - source.sha256.keys():
         raise ValueError(f"`called` names {min(stranger)}, which is not among `sha256`")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,17 @@ def test_an_archive_is_unpacked_once(publisher: Publisher, state: Path) -> None:
     second = play(state, publisher, "/tool.tar.gz", more)
     assert (second["code"], second["changed"]) == (0, False), second["words"]
     assert len(publisher.asked) == asked
+
+
+@pytest.mark.skipif(not shutil.which("unzip"), reason="no unzip on this machine")
+def test_a_zip_is_unpacked_too(publisher: Publisher, state: Path) -> None:
+    """With a program that it does not mark as one."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("tool-of-here", TOOL)
+    publisher.files["/tool.zip"] = file.getvalue()
+    done = play(state, publisher, "/tool.zip", "program: tool-of-here")
+    assert (done["code"], done["changed"]) == (0, True), done["words"]
 
 
 def test_a_bare_program_is_put_in_its_place(publisher: Publisher, state: Path) -> None:

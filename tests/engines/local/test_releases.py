@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -109,6 +110,36 @@ def test_without_a_network_the_way_is_said(publisher: Publisher, state: Path) ->
     file.write_bytes(ARCHIVE)
     assert obtain(state, wanted).read_bytes() == TOOL
     assert len(publisher.asked) == asked
+
+
+def test_a_server_that_is_away_is_asked_once(state: Path) -> None:
+    """Not by each service that wants something of it; a minute later it is asked again."""
+    with publishing() as gone:
+        wanted = source(gone)
+    with pytest.raises(Unavailable, match="Connection refused"):
+        obtain(state, wanted)
+    with pytest.raises(Unavailable, match="did not answer a moment ago"):
+        obtain(state, wanted)
+    release._away.clear()
+    with pytest.raises(Unavailable, match="Connection refused"):
+        obtain(state, wanted)
+    release._away.clear()
+
+
+@pytest.mark.skipif(not shutil.which("mount") or os.geteuid() != 0, reason="only root mounts a tmpfs")
+def test_a_disk_that_fills_up_while_it_unpacks(publisher: Publisher, state: Path) -> None:
+    """The download fits, what is in it does not: one error, and the disk is as it was."""
+    content = packed(("tool-1.0/tool-of-here", TOOL), ("tool-1.0/zeros", bytes(4 << 20)))
+    publisher.files["/1.0/tool.tar.gz"] = content
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", state], check=False).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        with pytest.raises(EngineError, match=r"BLU903.*No space left.*free some space"):
+            obtain(state, source(publisher, content=content))
+        assert not [path for path in state.rglob("*") if not path.is_dir() and not path.name.startswith(".")]
+        assert not [path for path in (state / "programs").iterdir() if path.is_dir()]
+    finally:
+        subprocess.run(["umount", state], check=True)
 
 
 def test_only_the_version_whose_sha256_is_known(publisher: Publisher, state: Path) -> None:

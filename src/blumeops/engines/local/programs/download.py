@@ -55,6 +55,10 @@ class Failed(Exception):
     """It cannot be had, for this reason; asking again may help."""
 
 
+class Away(Failed):
+    """Its server did not answer at all."""
+
+
 class _Broken(Failed):
     """A transfer that had begun has ended early."""
 
@@ -173,7 +177,9 @@ def _asked(url: str, begin: int, limits: Limits) -> http.client.HTTPResponse | s
                 return _asked(url, 0, limits)
             raise Failed(f"the server answers {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
-        raise Failed(_words(error.reason)) from error
+        raise Away(_words(error.reason)) from error
+    except TimeoutError as error:
+        raise Away("does not answer") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise Failed(_words(error)) from error
     if answer.status not in (200, 206):

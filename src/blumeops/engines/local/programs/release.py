@@ -15,9 +15,11 @@ import shlex
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from blumeops.base.errors import EngineError
 from blumeops.base.files import cannot_write, clear_scratch, locked, private_folder, scratch
@@ -29,6 +31,9 @@ from blumeops.render.local_unit import Download, Source
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*")
 """Of programs and versions: part of a path."""
+FORGET = 60.0
+"""Seconds for which a server that did not answer is not asked again: ten services would wait ten times."""
+_away: dict[str, float] = {}
 
 
 def platform() -> str:
@@ -97,13 +102,18 @@ def _fetch(
 ) -> Missing | None:  # fmt: skip
     if at.is_dir():
         return None
-    file, what = kept(cache, found), f"{source.name} {version}"
+    file, what, server = kept(cache, found), f"{source.name} {version}", urlsplit(found.url).netloc
+    command = f"curl -fL -o {shlex.quote(str(file))} {shlex.quote(found.url)}"
     if not file.exists():
+        if time.monotonic() < _away.get(server, 0.0):
+            return Missing(f"{found.url}: {server} did not answer a moment ago", command)
         say(f"{what}: downloading {found.url}")
     try:
         download.fetch(found.url, found.sha256, file, what, say, limits)
     except download.Failed as error:
-        return Missing(f"{found.url}: {error}", f"curl -fL -o {shlex.quote(str(file))} {shlex.quote(found.url)}")
+        if isinstance(error, download.Away):
+            _away[server] = time.monotonic() + FORGET
+        return Missing(f"{found.url}: {error}", command)
     say(f"{what}: unpacking it")
     unpacking = cache / "unpacking"
     try:
