@@ -154,6 +154,22 @@ def test_another_key_opens_the_store_and_does_not_any_more(site: Site, clone: Cl
     assert value(site, WORD) == word
 
 
+def test_a_push_with_a_secret_in_it_is_refused(site: Site, clone: Clone) -> None:
+    """With file and line, and without the value; with a reason in lab.yaml it lands."""
+    clone.git("pull", "-q")
+    token = "ghp_" + hashlib.sha256(b"nobody's").hexdigest()[:36]
+    (clone.path / "notes.md").write_text(f"# Notes\n\nuse {token}\n")
+    clone.git("add", "-A")
+    clone.git("commit", "-qm", "Notes")
+    said = clone.push(code=1)
+    assert "notes.md:3:5: BLU521 github-pat: looks like a secret" in said
+    assert token not in said
+    allow = "secrets:\n  store: sops\n  vault: first\n  allow: [{file: notes.md, reason: it opens nothing at all}]"
+    clone.change("secrets: {store: sops, vault: first}", allow, "Allow it", "lab.yaml")
+    clone.push()
+    eventually(lambda: site.is_settled(site.head()))
+
+
 def test_what_nobody_uses_any_more_is_said(site: Site, clone: Clone) -> None:
     """A service that is gone leaves its secrets: warned of, exit 0."""
     clone.git("pull", "-q")

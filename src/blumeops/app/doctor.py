@@ -21,7 +21,7 @@ from blumeops.engines.local.programs import cache_folder
 from blumeops.engines.local.programs.foresee import first_of
 from blumeops.render import local
 from blumeops.render.local_unit import LocalUnit
-from blumeops.secrets import age, sops
+from blumeops.secrets import age, scan, sops
 
 LEAST_FREE = 500 << 20
 """Bytes of disk below which even the smallest lab gets into trouble."""
@@ -67,6 +67,8 @@ def _tools() -> Iterator[Answer]:
         yield Answer("sops", True, sops.program())
     except BlumeError as error:
         yield Answer("sops", False, error.message, error.hint)
+    # Without it all else works: no reason to call a machine unfit.
+    yield Answer("betterleaks", True, scan.program() or "is not here: pushes are not looked through for secrets")
 
 
 def _program(unit: LocalUnit) -> Answer:

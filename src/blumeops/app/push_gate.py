@@ -23,7 +23,7 @@ from blumeops.base.errors import BlumeError
 from blumeops.base.findings import errors
 from blumeops.base.limits import CPU_SECONDS, MEMORY, WALL_SECONDS, limit_this_process
 from blumeops.forge.gate import judge
-from blumeops.forge.git import printable
+from blumeops.forge.git import ZERO, printable
 from blumeops.forge.hook_client import QUARANTINE
 from blumeops.forge.own_hook import REFUSED
 from blumeops.forge.repository import Repository
@@ -61,7 +61,8 @@ class _Gate:
         self, repository: Repository, old: str | None, new: str, env: Mapping[str, str]
     ) -> Generator[str, None, bool]:
         """What `judge` asks about the branch: every finding, and nothing changes of who reaches what if that counts."""
-        after = read_revision(repository, self.work, new, env)
+        known = old if old and repository.has(old) else ZERO
+        after = read_revision(repository, self.work, new, env, over=known)
         yield from map(str, after.findings)
         short = self.branch.removeprefix("refs/heads/")
         if after.checked is None:

@@ -15,11 +15,22 @@ _REFERENCE = re.compile(rf"op://{_PART}(/{_PART}){{2,3}}")
 """As `secrets/references.py` reads them."""
 
 
+_SECRET_NAME = re.compile(r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|CREDENTIALS?)$")
+LITERAL = "literal"
+"""The rule's name in `secrets.allow`."""
+
+
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
     """Each secret is named by reference; a value in its place is refused without showing it."""
     for name, service in lab.services.items():
         for secret, reference in service.secrets.items():
             yield from _wrong(f"{name}.{secret}", reference, lab.service_place(name, "secrets", secret))
+        for variable, text in service.env.items():
+            place = lab.service_place(name, "env", variable)
+            written = bool(text) and not text.startswith("/") and "{{" not in text
+            if written and _SECRET_NAME.search(variable) and not lab.settings.secrets.allows(place.file, LITERAL):
+                hint = "let the app name it in `secrets:`, and write {{ secrets.NAME }}"
+                yield Finding("BLU523", place, f"{name}.{variable}", "has its value in Git, by its name a secret", hint)
     for name, facts_of in facts.services.items():
         wiring = facts_of.wiring
         for word, texts in (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -120,11 +121,28 @@ class Cluster(Strict):
     egress: Literal["host", "operator"] = "host"
 
 
+class Allowed(Strict):
+    """What looks like a secret in a file of the lab, and is none."""
+
+    file: Line
+    """The file, below the lab's folder; `*` stands for any characters."""
+    rule: Line | None = None
+    """The rule that finds it there, as the finding names it; all of them when none is named."""
+    reason: Annotated[Line, Field(min_length=10)]
+    """Why everybody may read it."""
+
+
 class SecretsSetting(Strict):
     """Where secrets live at site `home`; at `here` it is always the SOPS file."""
 
     store: Literal["sops", "1password"] = "sops"
     vault: Vault = "lab"
+    allow: tuple[Allowed, ...] = ()
+    """What looks like a secret in a push and is none: each with its reason."""
+
+    def allows(self, file: str, rule: str) -> bool:
+        """Whether what the rule finds in the file is known to be none."""
+        return any(fnmatchcase(file, each.file) and each.rule in (None, rule) for each in self.allow)
 
 
 class Backup(Strict):
