@@ -23,7 +23,8 @@ TOO_MUCH = 3
 
 def limit_this_process(too_much: Callable[[], None]) -> None:
     """Set the ceilings. `too_much` is called when time is up, before the process exits with `TOO_MUCH`; what does not
-    come back from a library by then is killed a second later. Too much memory is a MemoryError, as ever."""
+    come back from a library by then is killed a second later. Too much memory is a MemoryError, as ever; a program
+    that it calls may ask for more address space, and says why."""
 
     def stop(*_: object) -> None:
         try:
@@ -36,6 +37,7 @@ def limit_this_process(too_much: Callable[[], None]) -> None:
     signal.alarm(WALL_SECONDS)
     for kind, ceiling in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_CPU, CPU_SECONDS), (resource.RLIMIT_AS, MEMORY)):
         with suppress(ValueError, OSError):  # a stricter one is there already, or the system has none
-            resource.setrlimit(kind, (ceiling, ceiling + 1 if kind == resource.RLIMIT_CPU else ceiling))
+            hard = {resource.RLIMIT_CORE: 0, resource.RLIMIT_CPU: ceiling + 1}
+            resource.setrlimit(kind, (ceiling, hard.get(kind, resource.getrlimit(kind)[1])))
     with suppress(OSError):
         os.nice(NICENESS)

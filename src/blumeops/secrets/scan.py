@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sysconfig
 from collections.abc import Iterable
@@ -15,13 +16,16 @@ from pathlib import Path
 
 from blumeops.base.errors import EngineError
 from blumeops.base.files import scratch
-from blumeops.base.findings import Finding, Place
+from blumeops.base.findings import Finding, Place, in_order
 from blumeops.base.processes import run
 from blumeops.secrets import sops
 
 LARGEST = 1
 """MiB: larger files are not looked at."""
 _SECONDS = 60.0
+_NAMED = re.compile(r"""[^:=]*[:=]\s*["']?(op://[A-Za-z0-9._/ -]+|\{\{[^{}]*\}\})["']?\s*([,}#]|$)""")
+_ROOM = 'ulimit -S -v "$(ulimit -H -v)" 2>/dev/null; exec "$@"'
+"""Go reserves far more addresses than it uses (45 MB): the ceiling of who calls it is no measure for it."""
 _LEAKS = 1
 
 
@@ -47,18 +51,26 @@ def look(folder: Path, paths: Iterable[str], work: Path) -> list[Finding]:
             os.link(folder / path, place / "files" / path)
         report = place / "report.json"
         argv = [
-            found, "files", "--silent", "--no-banner", "--redact", "--no-allow-signatures", "--max-archive-depth=0",
+            "/bin/sh", "-c", _ROOM, "sh", found, "files", "--silent", "--no-banner", "--redact",
+            "--no-allow-signatures", "--regex-engine=stdlib", "--max-archive-depth=0",
             f"--max-target-megabytes={LARGEST}", f"--output={report}", f"--exit-code={_LEAKS}",
         ]  # fmt: skip
         env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(place), "GOMEMLIMIT": "256MiB"}
         done = run(argv, env=env, cwd=place, seconds=_SECONDS)
         if done.code not in (0, _LEAKS) or not report.is_file():
             raise EngineError("BLU522", "betterleaks", f"failed: {done.words}", "look for secrets by hand")
-        return sorted((_finding(each) for each in json.loads(report.read_bytes())["findings"]), key=lambda it: it.place)
+        told = [_finding(each) for each in json.loads(report.read_bytes())["findings"]]
+        return in_order(each for each in told if not _names_one(folder, each.place))
 
 
 def _is_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
+
+
+def _names_one(folder: Path, place: Place) -> bool:
+    """Whether a reference or a lookup stands there, and no value: rules go by the key before it."""
+    lines = (folder / place.file).read_bytes().decode(errors="replace").split("\n")
+    return bool(_NAMED.match(lines[place.line - 1][max(place.column - 2, 0) :]))
 
 
 def _finding(found: dict[str, object]) -> Finding:

@@ -27,7 +27,8 @@ def lab(tmp_path: Path) -> Path:
     password = made_up(1, 20)
     (folder / "services" / "a.yaml").write_text(f"# gitleaks:allow betterleaks:allow\nTOOL_PASSWORD: {password}\n")
     (folder / "notes.md").write_text(f"fine\n\nghp_{made_up(2, 36)}  # gitleaks:allow\n")
-    (folder / "clean.yaml").write_text("a: op://v/i/f\ndigest: sha256:" + "0f" * 32 + "\n")
+    clean = "x: {admin_password: op://blumeops/miniflux/admin-password}\napi_token: '{{ secrets.token }}'\n"
+    (folder / "clean.yaml").write_text(f"{clean}digest: sha256:{'0f' * 32}\n")
     (folder / "secrets.sops.yaml").write_text(f"token: ghp_{made_up(3, 36)}\n")
     (folder / "link").symlink_to("notes.md")
     (folder / ".betterleaks.toml").write_text('title = "mine"\n')
