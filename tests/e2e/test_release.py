@@ -124,5 +124,9 @@ def test_an_update_whose_download_is_another_changes_nothing(lab: Site, publishe
     assert hashlib.sha256(publisher.files["/1.1/tool.tar.gz"]).hexdigest() in unit["reason"]
     describe(clone.path, publisher, "1.1")
     clone.git("commit", "-qam", "Tool 1.1 with its SHA-256")
-    assert "tool: restarted" in clone.push()
+    publisher.behave["/1.1/tool.tar.gz"] = release_server.slowly(8, 0.4)
+    said = clone.push()
+    assert "tool: restarted" in said
+    assert re.search(r"remote: +tool 1\.1: \d+ % of 2\.0 MB *$", said, re.MULTILINE), said
+    assert said.count("% of") == 1
     assert lab.units()["tool"]["reason"] == ""

@@ -54,8 +54,7 @@ def progress(line: str) -> None:
         print(f"{_CLEAR if _passing.shown else ''}{line}", file=sys.stderr, flush=True)
         _passing.shown = False
     elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        width = max(20, shutil.get_terminal_size().columns)
-        print(f"{_CLEAR}{line.rstrip()[: width - 1]}", end="", file=sys.stderr, flush=True)
+        print(f"{_CLEAR}{fit(line.rstrip(), sys.stderr)}", end="", file=sys.stderr, flush=True)
         _passing.shown = True
     elif time.monotonic() - _passing.told >= _SELDOM:
         print(line.rstrip(), file=sys.stderr, flush=True)

@@ -34,6 +34,8 @@ person, returns whether the revision may land. Runs in a thread of its own, one 
 Follow = Callable[[str], AsyncIterator[str]]
 """(main's new revision): lines that tell how it is applied, until it has settled."""
 
+SELDOM = 10.0
+"""Seconds between two lines about how far something is."""
 _UPDATE = re.compile(r"([0-9a-f]{40}) ([0-9a-f]{40}) (refs/\S+)\Z")
 
 log = logging.getLogger(__name__)
@@ -146,10 +148,15 @@ async def _in_thread(pool: ThreadPoolExecutor, judged: Generator[str, None, bool
 
 async def _followed(landed: list[str], follow: Follow) -> AsyncIterator[bytes]:
     """The lines about each landed revision. Git takes no notice of this hook's status."""
+    clock, told = asyncio.get_running_loop().time, -SELDOM
     for revision in landed:
         try:
             async for line in follow(revision):
-                yield _shown(line)
+                passing = line.endswith("\r")  # how far something is: Git would show each below the last
+                if passing and clock() - told < SELDOM:
+                    continue
+                told = clock() if passing else told
+                yield _shown(line.rstrip("\r"))
         except BlumeError as error:
             yield _shown(str(error))
         except Exception:
