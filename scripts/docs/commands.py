@@ -7,7 +7,9 @@ import importlib
 import re
 from collections.abc import Collection, Iterable, Iterator
 
-from blumeops.cli import main as cli
+from blumeops.cli import commands as cli
+from blumeops.cli import main
+from blumeops.cli.examples import EXAMPLES
 
 INNER = ("controller", "credential")
 """Commands that BlumeOps and Git start, not people."""
@@ -51,7 +53,8 @@ def _part(command: argparse.ArgumentParser, common: Collection[str]) -> str:
     own = [action for action in options(command) if not (action.option_strings and action.option_strings[-1] in common)]
     usage = " ".join(["blumeops", name, *(_usage(action) for action in own)])
     lines = [f"{depth} {name}\n", f"    {usage}\n", f"{_about(command, name)}\n"]
-    return "\n".join([*lines, *_table(own), ""] if own else lines)
+    examples = [f"    {line}" for line in EXAMPLES.get(name, ())]
+    return "\n".join([*lines, *((*examples, "") if examples else ()), *((*_table(own), "") if own else ())])
 
 
 def _table(actions: Iterable[argparse.Action]) -> list[str]:
@@ -87,7 +90,7 @@ def _about(command: argparse.ArgumentParser, name: str) -> str:
             about = next((str(choice.help) for choice in action._choices_actions if choice.dest == word), "")
             holder = action.choices[word]
     if not about:
-        module = importlib.import_module(f"blumeops.cli.{cli._MODULES[name]}")
+        module = importlib.import_module(f"blumeops.cli.{main._MODULES[name]}")
         about = (getattr(module, name).__doc__ or "").splitlines()[0]
     return about[:1].upper() + about[1:].rstrip(".") + "."
 

@@ -93,7 +93,7 @@ def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
         "render --out x --site moon",
         "logs",
         "op",
-        "completion fish",
+        "completion ksh",
     ],
 )
 def test_a_wrong_use_is_refused_with_2(line: str, tmp_path: Path) -> None:
@@ -104,14 +104,16 @@ def test_a_wrong_use_is_refused_with_2(line: str, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_knows_every_command(shell: str, tmp_path: Path) -> None:
     """A completion that offers only --help is none."""
     script = run(f"blumeops completion {shell}", tmp_path).stdout
     assert [command for command in COMMANDS if command.split()[0] not in script] == []
 
 
-@pytest.mark.parametrize(("shell", "words"), [("bash", ["bash", "-n"]), ("zsh", ["zsh", "-n"])])
+@pytest.mark.parametrize(
+    ("shell", "words"), [("bash", ["bash", "-n"]), ("zsh", ["zsh", "-n"]), ("fish", ["fish", "-n", "/dev/stdin"])]
+)
 def test_completion_is_a_script_that_the_shell_reads(shell: str, words: list[str], tmp_path: Path) -> None:
     """It does no harm to a shell that is started with it."""
     script = run(f"blumeops completion {shell}", tmp_path).stdout

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from blumeops.cli.main import parser
+from blumeops.cli.commands import parser
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
