@@ -8,13 +8,15 @@ import os
 import pty
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from blumeops.engines.local.programs import release
-from tests.e2e.site import BLUMEOPS, Site, make_site
+from tests.e2e.site import BLUMEOPS, Clone, Site, make_site
+from tests.e2e.test_first import eventually
 from tests.engines.local import release_server
 from tests.engines.local.release_server import Publisher, publishing
 from tests.engines.local.test_releases import TOOL, packed
@@ -130,3 +132,28 @@ def test_an_update_whose_download_is_another_changes_nothing(lab: Site, publishe
     assert re.search(r"remote: +tool 1\.1: \d+ % of 2\.0 MB *$", said, re.MULTILINE), said
     assert said.count("% of") == 1
     assert lab.units()["tool"]["reason"] == ""
+
+
+def test_a_controller_killed_while_it_downloads(lab: Site, publisher: Publisher, place: Path) -> None:
+    """By SIGKILL: the old version serves, the next controller takes the download up where it ended, and is done."""
+    content = packed(("tool-1.2/tool-of-here", TOOL), ("tool-1.2/data", os.urandom(4_000_000)))
+    publisher.files["/1.2/tool.tar.gz"] = content
+    hold = threading.Event()
+    publisher.behave["/1.2/tool.tar.gz"] = release_server.slowly(4, 0.05, hold)
+    clone = Clone(place / "clone")
+    describe(clone.path, publisher, "1.2")
+    clone.git("commit", "-qam", "Tool 1.2")
+    with clone.start_push() as pushing:
+        parts = lab.state.parent / "cache" / "downloads"
+        assert eventually(lambda: any(part.stat().st_size > 2_500_000 for part in parts.glob("*.part")), 30)
+        controller = lab.controller()
+        assert controller
+        controller.kill()
+        publisher.behave.clear()
+        hold.set()
+        pushing.communicate(timeout=60)
+    assert lab.units()["tool"]["state"] == "running"
+    assert eventually(lambda: lab.is_settled(lab.head()) and lab.units()["tool"]["health"] == "healthy", 60)
+    path, asked = publisher.asked[-1]
+    assert path == "/1.2/tool.tar.gz"
+    assert int(asked.removeprefix("bytes=").rstrip("-")) > 2_500_000
