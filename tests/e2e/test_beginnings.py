@@ -10,33 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.site import BLUMEOPS, GIT, Site, free_port, running_below
+from tests.e2e.site import BLUMEOPS, GIT, Site, running_below
+from tests.e2e.small import SERVICES, make_small_site, started, web
 
 pytestmark = pytest.mark.timeout(120)
-
-APP = Path(__file__).with_name("apps") / "web"
-SERVICES = "services/services.yaml"
 
 
 @pytest.fixture
 def site(place: Path) -> Iterator[Site]:
     """The smallest lab, of one service; in a folder without Git, not up. Nothing of it is left at the end."""
-    folder, state = place / "lab", place / "state"
-    shutil.copytree(APP, folder / "apps" / "web")
-    https, forge, dns = free_port(), free_port(), free_port()
-    (folder / "lab.yaml").write_text(
-        f"lab: small\nhosts: {{server: {{os: linux, role: compute}}}}\n"
-        f"here: {{https: {https}, forge: {forge}, dns: {dns}}}\n"
-    )
-    (folder / "services").mkdir()
-    (folder / SERVICES).write_text("web: {host: server, options: {word: w0}}\n")
-    state.mkdir(mode=0o711)
-    made = Site(folder, state, https, forge, "small", dns)
+    made = make_small_site(place)
     yield made
     made.run("down", code=None)
-    assert running_below(state) == []
-    shutil.rmtree(folder)
-    shutil.rmtree(state)
+    assert running_below(made.state) == []
+    shutil.rmtree(made.folder)
+    shutil.rmtree(made.state)
 
 
 def git(site: Site, *arguments: str) -> None:
@@ -49,21 +37,6 @@ def change(site: Site, old: str, new: str) -> None:
     text = (site.folder / SERVICES).read_text()
     assert old in text
     (site.folder / SERVICES).write_text(text.replace(old, new))
-
-
-def started(site: Site) -> dict[str, int]:
-    """How many of each there are: managers, controllers, services."""
-    words = running_below(site.state)
-    marks = {"manager": "supervisord", "controller": "blumeops controller", "web": "server.py"}
-    return {name: sum(mark in word for word in words) for name, mark in marks.items()}
-
-
-def word_of(site: Site) -> str:
-    """What the running service was told to say."""
-    (found,) = {
-        re.sub(r".*server\.py \d+ (\w+) .*", r"\1", each) for each in running_below(site.state) if "server.py" in each
-    }
-    return found
 
 
 def at_once(site: Site, *commands: str) -> list[tuple[int, str]]:
@@ -128,14 +101,14 @@ def test_a_plain_folder(site: Site) -> None:
     assert "is not the same" not in site.run("up").stderr
     change(site, "w0", "w1")
     assert f"{site.folder} is not the same: push to change it" in site.run("up").stderr
-    assert word_of(site) == "w0"
+    assert web(site)[1] == "w0"
 
 
 def test_a_repository_without_a_commit(site: Site) -> None:
     """`git init` and no more: its files are what the forge begins with."""
     git(site, "init", "-q", "-b", "main")
     assert "the forge begins with" in site.run("up").stderr
-    assert word_of(site) == "w0"
+    assert web(site)[1] == "w0"
 
 
 def added(site: Site) -> None:
@@ -152,7 +125,7 @@ def test_changes_that_are_not_committed(site: Site, edit: Callable[[Site], None]
     edit(site)
     said = site.run("up").stderr
     assert f"{site.folder} is not the same: commit what you changed, and push" in said
-    assert word_of(site) == "w0"
+    assert web(site)[1] == "w0"
     assert list(site.units()) == ["web"]
 
 
@@ -170,4 +143,4 @@ def test_a_last_commit_that_does_not_pass(site: Site) -> None:
     assert running_below(site.state) == []
     git(site, "commit", "-qam", "mended")
     site.run("up")
-    assert word_of(site) == "w0"
+    assert web(site)[1] == "w0"

@@ -59,22 +59,22 @@ class Healer:
             log.warning(
                 "%s: %s", each.unit, "\n".join([f"{wrong}: {'putting it back' if by_hand else 'trying again'}", *diff])
             )
-        run = records.begin(site.database, revision.name, site.clock(), found) if by_hand and new else 0
-        began = time.monotonic()
+        clock, began = site.steady_clock(), time.monotonic()
+        run = records.begin(site.database, revision.name, clock(), found) if by_hand and new else 0
         outcome = engine.apply(revision.units[each.unit], lambda line: log.info("%s", line))
         if not run and outcome.ok and outcome.action not in ("unchanged", "unavailable"):
-            run = records.begin(site.database, revision.name, site.clock(), found)
+            run = records.begin(site.database, revision.name, clock(), found)
         if outcome.ok:  # the same change may be made again
             del self._told[each.unit]
         if run:
-            self._record(site, run, outcome, time.monotonic() - began)
+            self._record(site, run, outcome, time.monotonic() - began, clock())
 
-    def _record(self, site: Site, run: int, outcome: Outcome, seconds: float) -> None:
+    def _record(self, site: Site, run: int, outcome: Outcome, seconds: float, ended: float) -> None:
         # `unchanged`: the address was written anew, and the service never noticed.
         action = "put back" if outcome.action == "unchanged" else outcome.action
         result = "ok" if outcome.ok else "failed"
         records.step(site.database, run, outcome.unit, action, seconds, result, outcome.reason)
-        records.end(site.database, run, "healed" if outcome.ok else "failed", outcome.reason, site.clock())
+        records.end(site.database, run, "healed" if outcome.ok else "failed", outcome.reason, ended)
 
     def _is_new(self, unit: str, found: Sequence[str]) -> bool:
         text = "\n".join(found)

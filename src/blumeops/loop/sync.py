@@ -50,6 +50,12 @@ class Site:
     publish: Callable[[Revision, str], bool] | None = None
     """Takes our own commit on a revision to the remote that is followed; False where none is."""
 
+    def steady_clock(self) -> Callable[[], float]:
+        """A clock that says the time now, and from then on goes evenly, however the wall clock is set: what began and
+        ended by it took as long as it says."""
+        began, since = self.clock(), time.monotonic()
+        return lambda: began + time.monotonic() - since
+
 
 @dataclass(frozen=True, slots=True)
 class Synced:
@@ -149,7 +155,8 @@ def _apply(site: Site, revision: Revision, say: Say, retry: bool, restore: bool)
     engine = site.engine(reader(revision, site.key))
     plan = compare(revision.units, engine.applied())
     changes = [f"{change.unit}: {change.action}: {effect}" for change in plan.changes for effect in change.effects]
-    run = records.begin(site.database, revision.name, site.clock(), changes)
+    clock = site.steady_clock()
+    run = records.begin(site.database, revision.name, clock(), changes)
     before = engine.observe() if not retry or not all(unit.heal for unit in revision.units.values()) else {}
     left = (
         set() if restore else {name for name, unit in revision.units.items() if is_left(unit, before.get(name), retry)}
@@ -166,7 +173,7 @@ def _apply(site: Site, revision: Revision, say: Say, retry: bool, restore: bool)
     # A program that this machine cannot have is a state, not a failure: the rest of the lab is up.
     bad = [each for name, each in outcomes.items() if not each.ok and seen[name].state != "unavailable"]
     lines = [f"{each.unit}: {each.action}: {each.reason}" for each in bad]
-    records.end(site.database, run, "failed" if bad else "applied", "\n".join(lines), site.clock())
+    records.end(site.database, run, "failed" if bad else "applied", "\n".join(lines), clock())
     return Synced(revision.name, not bad, tuple(lines), tuple(each.unit for each in bad), told=True)
 
 
