@@ -224,3 +224,23 @@ def test_a_copied_program_can_be_run_by_others(tmp_path: Path, whole: bool) -> N
     for path in (into / "wheel-package-1.0").rglob("*"):
         assert path.stat().st_mode & 0o055 == 0o055, path
     assert (into / "wheel-package-1.0").stat().st_mode & 0o055 == 0o055
+
+
+@pytest.mark.parametrize(
+    ("lines", "printed", "shown"),
+    [
+        ("listening\nno more memory\n", 1000.0, "listening | no more memory"),
+        ("listening\nGET /\n", 900.0, ""),
+        ("time=1970-01-01T00:15:00Z listening\n", 1000.0, ""),
+        ("time=1970-01-01T00:15:00Z one\npanic: disk\n  full\n", 1000.0, "panic: disk | full"),
+        ("time=1970-01-01T00:15:00Z one\ntime=1970-01-01T00:16:39Z no room\n", 1000.0,
+         "time=1970-01-01T00:16:39Z no room"),
+    ],
+)  # fmt: skip
+def test_only_what_was_printed_at_its_end_is_a_reason(tmp_path: Path, lines: str, printed: float, shown: str) -> None:
+    """Neither the lines of a log that was silent then, nor those that say that they are older."""
+    log = tmp_path / "web.log"
+    log.write_text(lines)
+    os.utime(log, (printed, printed))
+    assert health.last_lines(log, ended=1000.0) == shown
+    assert health.last_lines(log) != ""

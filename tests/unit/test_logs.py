@@ -86,7 +86,7 @@ def write(path: Path, *lines: str, at: float = AT) -> None:
 
 def texts(logs: list[Log], **wish: object) -> list[str]:
     """The texts of the lines that fit."""
-    return [line.text for line in last_lines(logs, Wish(**wish))]  # type: ignore[arg-type]
+    return [line.text for line in last_lines(logs, Wish(**wish))]  # type: ignore[arg-type]  # the fields are of several types
 
 
 def test_the_last_lines_are_found_in_older_files_too(tmp_path: Path, logs: Callable[..., list[Log]]) -> None:
@@ -188,6 +188,6 @@ def test_a_rotation_while_it_is_read_doubles_nothing(tmp_path: Path, logs: Calla
         write(tmp_path / "a.log", "two")
         yield from every
 
-    log._files = meanwhile  # type: ignore[method-assign, assignment]
+    log._files = meanwhile  # type: ignore[method-assign, assignment]  # something happens between two of its steps
     assert [line.text for line in log.last(Wish())] == ["one"]
     assert log.news() == ["two"]

@@ -75,7 +75,7 @@ def test_a_loop_for_memory_is_told_as_that(engine: LocalEngine) -> None:
     apply(engine, hungry(100), "started")
     (script,) = engine.folders.state.glob("units/hungry/*/config/server.py")
     script.write_text("eaten = [bytearray(b'x' * (1 << 20)) for _ in range(200)]")
-    with pytest.raises(OSError):  # noqa: PT011 - as above
+    with pytest.raises(OSError):  # noqa: PT011 - it is killed while it answers, which may end the connection in several ways
         get(engine.observe()["hungry"].ports["http"], "/eat")
     until(lambda: engine.observe()["hungry"].state == "failed")
     until(lambda: engine.observe()["hungry"].reason == "was killed: it used more memory than its limit of 100Mi")

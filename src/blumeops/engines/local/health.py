@@ -7,6 +7,7 @@ ours does not count, since ours has ended then.
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -19,12 +20,16 @@ from blumeops.base.processes import run
 from blumeops.engines.local.leftovers import MARK
 from blumeops.engines.local.manager import Process, ProcessSpec
 from blumeops.render.local_unit import Health
+from blumeops.telemetry.log_times import time_of
 
 SETTLED = 0.5
 """Seconds that a program without a health check must have lived."""
 
 CLOSES = 0.2
 """Seconds in which a connection that leads nowhere is closed."""
+
+AT_ITS_END = 3.0
+"""Seconds before its end in which a program says why: the manager knows the end to a second."""
 
 TAIL = 65536
 """Bytes of a log in which its last lines are looked for."""
@@ -107,8 +112,11 @@ def wait(probe: Probe, process: Callable[[], Process], within: float) -> str:
         pause = min(pause * 1.3, 0.2)
 
 
-def last_lines(log: Path, since: int = 0, count: int = 3, mask: Callable[[str], str] = str) -> str:
-    """The last lines of a log, of those after `since` bytes (the log may have been rotated meanwhile).
+def last_lines(
+    log: Path, since: int = 0, count: int = 3, mask: Callable[[str], str] = str, ended: float = 0.0
+) -> str:  # fmt: skip
+    """The last lines of a log, of those after `since` bytes (the log may have been rotated meanwhile). `ended`:
+    seconds since 1970, and only what was printed then: older lines are rarely the reason.
 
     `mask` takes the secrets out before anything is cut, so that no part of one is left.
     """
@@ -120,9 +128,18 @@ def last_lines(log: Path, since: int = 0, count: int = 3, mask: Callable[[str], 
             if size - TAIL > begin:
                 file.readline()  # its beginning is missing
             lines = mask(file.read().decode(errors="replace")).splitlines()
+            if ended:
+                silent = os.fstat(file.fileno()).st_mtime < ended - AT_ITS_END
+                lines = [] if silent else _of_the_end(lines, ended - AT_ITS_END)
     except FileNotFoundError:
         return ""
     return " | ".join(line.strip()[:300] for line in lines[-count:] if line.strip())
+
+
+def _of_the_end(lines: list[str], begin: float) -> list[str]:
+    """Those behind the last line that says that it is older. What says no time is kept: a panic or a traceback."""
+    old = [place for place, line in enumerate(lines) if (time_of(line) or begin) < begin]
+    return lines[old[-1] + 1 :] if old else lines
 
 
 def size_of(log: Path) -> int:

@@ -63,7 +63,7 @@ def enter(group: str, file: str, limit: int) -> None:
             with open(f"{site}/cgroup.subtree_control", "w", encoding="ascii") as control:
                 control.write("+memory")
         if not os.path.isdir(group):
-            os.mkdir(group)  # noqa: PTH102 - as above
+            os.mkdir(group)  # noqa: PTH102 - importing pathlib takes longer than all the rest here
         for path, word in words:
             with open(path, "w", encoding="ascii") as control:
                 control.write(word)

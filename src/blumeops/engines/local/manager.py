@@ -43,12 +43,13 @@ class ProcessSpec:
 @dataclass(frozen=True, slots=True)
 class Process:
     """How a program is right now. `pid` is 0 when it does not run; `since`: seconds since 1970, 0 if never; `code`: its
-    exit code where it ended by itself, -1 for a signal."""
+    exit code where it ended by itself, -1 for a signal; `ended`: when it ended last, in seconds, 0 if never."""
 
     state: RunState
     pid: int = 0
     since: float = 0.0
     code: int | None = None
+    ended: float = 0.0
 
 
 class ProcessManager(Protocol):

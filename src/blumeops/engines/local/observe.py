@@ -5,6 +5,7 @@ Looking changes nothing. All health checks are asked at the same time, each for 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ def observe(site: Site, around: Collection[str] | None = None, ended: Collection
     if around is not None:
         records = {name: records[name] for name in _neighbours(records, around)}
     processes = {
-        name: Process("crashed", 0, each.since) if each.pid in ended else each
+        name: Process("crashed", 0, each.since, ended=time.time()) if each.pid in ended else each
         for name, each in site.manager.states().items()
     }
     with ThreadPoolExecutor(max_workers=min(32, len(records) + 1)) as pool:
@@ -104,7 +105,7 @@ def _look(site: Site, record: Record, processes: dict[str, Process]) -> Observed
     )
     reason = why or (f"an update {'was refused' if record.refused else 'failed'}: {refusal}" if refusal else "")
     if state == "failed":
-        words = _last_words(site, at)
+        words = _last_words(site, at, process.ended)
         reason = f"ended by itself: {words}" if words else "ended by itself"
         if site.manager.out_of_memory(at.process):
             reason = over_limit(at.unit)
@@ -131,14 +132,14 @@ def _job(record: Record, failure: Failure | None, why: str, refused: str, proces
     return Observed(name, "scheduled", digest=digest)
 
 
-def _last_words(site: Site, at: Instance) -> str:
-    """The end of its log without the secrets that it was given; nothing while the store cannot tell them."""
+def _last_words(site: Site, at: Instance, ended: float) -> str:
+    """What it printed when it ended, without the secrets that it has; nothing while the store cannot tell them."""
     try:
         for reference in references_of(at.unit):
             site.secrets(reference)
     except BlumeError:
         return ""
-    return health.last_lines(site.folders.log(at.unit.unit, at.slot), mask=site.secrets.mask)
+    return health.last_lines(site.folders.log(at.unit.unit, at.slot), mask=site.secrets.mask, ended=ended)
 
 
 def _why_not(site: Site, at: Instance) -> str:

@@ -162,7 +162,7 @@ class Supervisor:
         return {
             info["name"]: Process(
                 STATES.get(info["statename"], "stopped"), info["pid"], float(info["start"]),
-                info["exitstatus"] if info["statename"] == "EXITED" else None,
+                info["exitstatus"] if info["statename"] == "EXITED" else None, float(info["stop"]),
             )
             for info in infos
         }  # fmt: skip
