@@ -7,7 +7,7 @@ import shutil
 import textwrap
 from pathlib import Path
 
-from blumeops.cli import op_arguments
+from blumeops.cli import connect_arguments, op_arguments
 from blumeops.cli.arguments import Parser, Subcommands, Version, count, duration, everywhere, moment
 from blumeops.cli.examples import EXAMPLES, GROUPS
 
@@ -159,6 +159,8 @@ def _op(commands: _Commands) -> None:
     about = "write the program `op` into a folder, for the PATH of playbooks and scripts"
     shim = inner.add_parser("shim", help=about, description=about, parents=[commands.lab, commands.key, store])
     shim.add_argument("folder", type=Path, metavar="DIR", help="where; made if it is not there")
+    connect = commands.holder("connect", "1Password's Connect API in front of the lab's store, and its tokens")
+    connect_arguments.add(connect, commands.lab, commands.key)
 
 
 def _network(commands: _Commands) -> None:

@@ -22,7 +22,8 @@ _MODULES = {
     "check": "describe", "plan": "describe", "render": "describe", "up": "run", "down": "run", "sync": "run",
     "rollback": "run", "run": "job",
     "controller": "run", "credential": "credential", "status": "watch", "logs": "logs", "history": "watch",
-    "hook": "hook", "op": "op", "secret": "secret", "policy": "policy", "reach": "reach", "whatif": "whatif",
+    "hook": "hook", "op": "op", "connect": "connect", "secret": "secret", "policy": "policy", "reach": "reach",
+    "whatif": "whatif",
 }  # fmt: skip
 
 

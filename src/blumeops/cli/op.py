@@ -59,7 +59,7 @@ def answer(arguments: argparse.Namespace, lab: str, contents: Callable[[], Conte
         case "inject" if arguments.in_file is None and sys.stdin is None:
             raise UserError("BLU530", "the template", "expected data on stdin but none found")
     opened = contents()
-    return _ANSWERS[arguments.op_command](arguments, vaults(opened.values), opened.modified, as_json)
+    return _ANSWERS[arguments.op_command](arguments, vaults(opened.values, opened.seals), opened.modified, as_json)
 
 
 def _read(arguments: argparse.Namespace, found: Sequence[Vault], _: str, as_json: bool) -> int:

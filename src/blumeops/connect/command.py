@@ -111,9 +111,9 @@ def listed(
 def summary(item: Item, modified: str) -> Shown:
     """An item in `op item list --format json`."""
     return {
-        "id": item.id, "title": item.name, "version": 1, "vault": {"id": _vault_id(item), "name": item.vault},
-        "category": item.category, "last_edited_by": identifier("user").upper(), "created_at": modified,
-        "updated_at": modified,
+        "id": item.id, "title": item.name, "version": item.version,
+        "vault": {"id": _vault_id(item), "name": item.vault}, "category": item.category,
+        "last_edited_by": identifier("user").upper(), "created_at": modified, "updated_at": modified,
     }  # fmt: skip
 
 
@@ -165,7 +165,7 @@ def plain(item: Item, modified: str, reveal: bool) -> list[str]:
     """An item for people, secrets only where they are asked for."""
     lines = [
         ("ID", item.id), ("Title", item.name), ("Vault", f"{item.vault} ({_vault_id(item)})"), ("Updated", modified),
-        ("Favorite", "false"), ("Version", "1"), ("Category", item.category),
+        ("Favorite", "false"), ("Version", str(item.version)), ("Category", item.category),
     ]  # fmt: skip
     shown = [f"{name + ':':<12} {value}" for name, value in lines]
     if item.document:

@@ -36,7 +36,7 @@ async def serve(
 
     Raises EngineError `BLU603` when the port or the socket is taken, `BLU604` when the socket's path is too long.
     """
-    with _tcp(port) as tcp, _unix(socket_path) as unix:
+    with listening(port) as tcp, _unix(socket_path) as unix:
         servers = [_Server(_config(_Ending(app_tcp, stop, 1.0))), _Server(_config(_Ending(app_unix, stop, 0.0)))]
         running = [
             asyncio.create_task(server.serve(sockets=[door])) for server, door in zip(servers, (tcp, unix), strict=True)
@@ -108,11 +108,12 @@ def _config(app: ASGIApp) -> uvicorn.Config:
 
 
 @contextlib.contextmanager
-def _tcp(port: int) -> Iterator[socket.socket]:
+def listening(port: int, address: str = "127.0.0.1") -> Iterator[socket.socket]:
+    """A socket that listens there, on IPv4. Raises EngineError `BLU603` that names who has the port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as door:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            door.bind(("127.0.0.1", port))
+            door.bind((address, port))
             door.listen(128)
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,8 @@ class Contents:
     """Every value, and when the store was last changed (RFC 3339, UTC). `repr` shows no value."""
 
     values: Mapping[Reference, str] = field(default_factory=dict, repr=False)
+    seals: Mapping[Reference, str] = field(default_factory=dict, repr=False)
+    """What stands in the store for each value: another text when the value changes."""
     modified: str = NEVER
 
 
@@ -78,13 +81,15 @@ class FileCabinet:
             return opened(changed, self.key, str(self.path))
 
 
+@lru_cache(maxsize=4)
 def opened(data: bytes | None, key: Key, name: str = sops.NAME) -> Contents:
-    """What a SOPS file holds; nothing where there is none. Raises what `sops.decrypt` does."""
+    """What a SOPS file holds; nothing where there is none. The last few stay in memory. Raises what `sops.decrypt`
+    does."""
     if data is None:
         return Contents()
     values = sops.decrypt(data, key.path, name)
     said = _MODIFIED.search(data)  # authenticated: SOPS seals the values together with this date
-    return Contents(values, said[1].decode() if said else NEVER)
+    return Contents(values, sops.stored(data, name), said[1].decode() if said else NEVER)
 
 
 def edited(data: bytes | None, edit: Edit, key: Key, name: str = sops.NAME) -> bytes:

@@ -81,6 +81,8 @@ class Item:
     vault: str
     name: str
     fields: tuple[Field, ...]
+    version: int = 1
+    """Another one whenever a value changes, if the store tells; not a count."""
 
     @property
     def id(self) -> str:
@@ -132,15 +134,29 @@ def section_id(vault: str, item: str, section: str) -> str:
     return identifier("section", vault, item, section)
 
 
-def vaults(values: Mapping[Reference, str], also: Iterable[str] = ()) -> tuple[Vault, ...]:
-    """All vaults by name, and empty ones for those of `also` that hold nothing."""
+def vaults(
+    values: Mapping[Reference, str], seals: Mapping[Reference, str] | None = None, also: Iterable[str] = ()
+) -> tuple[Vault, ...]:
+    """All vaults by name, and empty ones for those of `also` that hold nothing. `seals`: what stands in the store for
+    each value, another text when the value changes; versions are made of it, since of a value nothing may be told.
+    """
     found: dict[str, dict[str, list[Field]]] = {name: {} for name in also}
     for reference, value in values.items():
         found.setdefault(reference.vault, {}).setdefault(reference.item, []).append(Field(reference, value))
     return tuple(
-        Vault(name, tuple(Item(name, title, tuple(fields)) for title, fields in sorted(items.items())))
+        Vault(
+            name,
+            tuple(Item(name, title, tuple(those), _version(those, seals)) for title, those in sorted(items.items())),
+        )
         for name, items in sorted(found.items())
     )
+
+
+def _version(those: Iterable[Field], seals: Mapping[Reference, str] | None) -> int:
+    if not seals:
+        return 1
+    texts = sorted(f"{each.reference}\0{seals.get(each.reference, '')}" for each in those)
+    return int.from_bytes(hashlib.sha256("\n".join(texts).encode()).digest()[:4]) >> 1 or 1
 
 
 class _Named(Protocol):
