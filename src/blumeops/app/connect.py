@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blumeops.app import site as app
+from blumeops.app.ask import request_sync
 from blumeops.app.cabinets import ForgeCabinet
 from blumeops.base.errors import BlumeError
 from blumeops.base.site import SiteFolder
@@ -77,7 +78,7 @@ class _Syncs:
                 return
             self._wanted.clear()
             try:
-                for _ in app.request_sync(self._site):
+                for _ in request_sync(self._site):
                     pass
             except BlumeError as error:
                 self._say(str(error))

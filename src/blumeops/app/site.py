@@ -26,12 +26,9 @@ from blumeops.forge.repository import Repository
 from blumeops.lab.model import Here, Settings
 from blumeops.loop.revision import read_revision
 from blumeops.loop.rollback import target_of
-from blumeops.loop.vault import reader
 from blumeops.plan.compare import start_order
 from blumeops.render.local_unit import LocalUnit, Port
 from blumeops.secrets import sops
-from blumeops.secrets.age import find_key
-from blumeops.secrets.references import Reference
 from blumeops.status import records
 from blumeops.status.database import read_database
 
@@ -224,15 +221,6 @@ def rollback_target(folder: SiteFolder, lab: str, wanted: str | None) -> str:
     database = read_database(folder.path)
     runs = records.history(database, records.KEPT_RUNS) if database else []
     return target_of(existing_repository(folder, lab), runs, wanted)
-
-
-def read_secret(folder: SiteFolder, lab: str, age_key: Path | None, reference: str) -> str:
-    """The value of a reference at the newest revision. Raises UserError `BLU501`, `BLU502`, `BLU510`."""
-    Reference.parse(reference)
-    repository = existing_repository(folder, lab)
-    head = repository.resolve("main")
-    key = find_key(age_key, environment(), folder.age_key, create=False)
-    return reader(read_revision(repository, folder.work, head), key)(reference)
 
 
 def environment() -> dict[str, str]:

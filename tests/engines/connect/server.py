@@ -37,7 +37,7 @@ class Server:
 
     def says(self, *words: str) -> str:
         """What a `connect` command prints."""
-        argv = [BLUMEOPS, "connect", *words, "--state", str(self.state)]
+        argv = [str(BLUMEOPS), "connect", *words, "--state", str(self.state)]
         return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30).stdout
 
     def client(self, token: str = "") -> httpx.Client:
