@@ -79,9 +79,25 @@ class PageFile:
     service: str
 
 
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """The path of the file to which the lines of `service` are written: only a Mac has it."""
+
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """A state folder of another service on the same host: only Ansible's hosts have it."""
+
+    service: str
+    name: str
+
+
 Part = (
     str | SecretValue | SecretFile | Listen | Address | Folder | FilePath | Url | UpstreamFile | TargetFiles | PageFile
-)
+    | LogFile | StateFolder
+)  # fmt: skip
 Text = tuple[Part, ...]
 
 

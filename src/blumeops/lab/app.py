@@ -205,6 +205,8 @@ class Panel(Strict):
     """PromQL; `$service` is the service's name."""
     unit: Literal["", "s", "bytes", "Bps", "percentunit", "reqps", "ops", "short"] = ""
     """As Grafana calls it."""
+    legend: str = ""
+    """How a series is called, by its labels: `{{method}}`."""
 
 
 class Metrics(Strict):

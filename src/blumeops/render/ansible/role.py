@@ -16,7 +16,7 @@ from blumeops.facts.parts import Text
 from blumeops.lab.app import AppSource
 from blumeops.render.ansible.release import Release, release, variables
 from blumeops.render.ansible.routes import TOKEN, routes
-from blumeops.render.ansible.speak import Speaker, account, variable
+from blumeops.render.ansible.speak import USER_FOLDER, Speaker, account, mac_log, variable
 from blumeops.render.ansible.words import in_file, in_variable
 from blumeops.render.telemetry import derived
 from blumeops.render.telemetry.view import View
@@ -141,7 +141,7 @@ class Role:
         first, downloaded = self._downloaded("darwin")
         if brew:
             first = (in_file((brew.bin,)) if brew.bin else f"{prefix}/opt/{self.var('formula')}/bin") + ":"
-        user, home = "{{ ansible_facts['user_id'] }}", "{{ ansible_facts['user_dir'] }}"
+        user, home = "{{ ansible_facts['user_id'] }}", f"{{{{ {USER_FOLDER} }}}}"
         label = f"{self.lab.settings.lab}.{self.name}"
         paths = {
             "prefix": PREFIX, **downloaded,
@@ -149,7 +149,7 @@ class Role:
             "path": f"{first}{prefix}/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             "etc": f"{prefix}/etc/{self.name}", "run": f"{prefix}/var/run/{self.name}",
             "domain": "gui/{{ ansible_facts['user_uid'] }}", "label": label,
-            "plist": f"{home}/Library/LaunchAgents/{label}.plist", "log": f"{home}/Library/Logs/{self.name}.log",
+            "plist": f"{home}/Library/LaunchAgents/{label}.plist", "log": f"{home}{mac_log(self.name)}",
         }  # fmt: skip
         return self._paths(paths, f"{prefix}/var/{self.name}", "/Volumes")
 

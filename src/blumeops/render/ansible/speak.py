@@ -23,6 +23,8 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - said where callers come from other machin
 SECRETS = "op_secrets"
 """The play's variable that holds the secrets, by reference."""
 
+USER_FOLDER = "ansible_facts['user_dir']"
+
 _MOST_OF_AN_ACCOUNT = 32
 
 
@@ -43,6 +45,11 @@ def account(service: str) -> str:
 def config_name(file: str) -> str:
     """The name of a configuration file beside `env` and `secrets`, which are ours."""
     return f"{file}.conf" if file in ("env", "secrets") else file
+
+
+def mac_log(service: str) -> str:
+    """Where launchd writes a service's lines, below the folder of the user."""
+    return f"/Library/Logs/{service}.log"
 
 
 def ports(service: ServiceFacts) -> dict[str, Port]:
@@ -67,6 +74,7 @@ class Speaker:
     def __init__(self, checked: CheckedLab, service: ServiceFacts, secrets: set[str]) -> None:
         self.lab, self.facts, self.service, self.secrets = checked.lab, checked.facts, service, secrets
         self.host = service.service.host
+        self.system = self.lab.settings.hosts[self.host].os if self.host else "linux"
 
     def __call__(self, text: Text) -> Said:
         said: list[str | Expression] = []
@@ -106,6 +114,11 @@ class Speaker:
                 return (str(ports(self.facts.services[service])[port].port),)
             case parts.Url(service):
                 return (self.facts.services[service].people_url,)
+            case parts.LogFile(service):
+                return Expression(USER_FOLDER), mac_log(service)
+            case parts.StateFolder(service, name):
+                below = f"/var/{service}/{name}"
+                return (self.own("prefix"), below) if self.system == "macos" else (f"/var/lib/{service}/{name}",)
         raise Bug("BLU991", "render", f"does not know how to say {part!r} on a host")
 
     def own(self, name: str, *keys: str) -> Expression:

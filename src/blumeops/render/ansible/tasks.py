@@ -163,7 +163,22 @@ def _folders(role: Role) -> Iterator[Task]:
             "mode": "0755",
         },
     }
-    folders = [in_variable((role.say.own("state", folder),)) for folder in role.folders]
+    for folder in sorted({name.rpartition("/")[0] for name in role.config if "/" in name}):
+        yield {
+            "name": f"Make the folder {folder}",
+            "ansible.builtin.file": {
+                "path": f"{role.var('etc')}/{folder}", "state": "directory", "owner": role.var("owner"), "mode": "0755",
+            },
+        }  # fmt: skip
+    told = role.app.metrics.folder if role.app.metrics else None
+    if told:  # its parent is made with it, and must let the collector through
+        path = in_variable((role.say.own("state", told),))
+        yield {
+            "name": "Make the folder of its files of metrics, which a collector reads",
+            "ansible.builtin.file": {"path": "{{ item }}", "state": "directory", **_own(role, "0755")},
+            "loop": [f"{{{{ {role.name_of('state')}[{quoted(told)}] | dirname }}}}", path],
+        }
+    folders = [in_variable((role.say.own("state", folder),)) for folder in role.folders if folder != told]
     if role.secret_files:
         folders.append(role.var("etc") + "/secrets")
     if folders:

@@ -14,6 +14,7 @@ from blumeops.lab.quantities import size_text
 from blumeops.render.ansible.role import Role
 from blumeops.render.ansible.speak import account, ports
 from blumeops.render.ansible.words import Said, in_file, in_plist, in_unit
+from blumeops.render.telemetry.view import derives
 
 _PRIVILEGED = 1024
 _HARDENED = """\
@@ -71,6 +72,7 @@ def systemd_unit(role: Role) -> str:
         f"Type={'oneshot' if role.job else 'exec'}",
         f"User={account(name)}",
         f"Group={account(name)}",
+        *(["SupplementaryGroups=systemd-journal"] if derives(service, "collector") else []),  # it reads all lines
         f"EnvironmentFile={_words([(say.own('etc'), '/env')])}",
         f"ExecSearchPath={_words([(say.own('path'),)])}",
         f"ExecStart={_words([say(text) for text in wiring.command])}",

@@ -19,11 +19,13 @@ from blumeops.checks.check import CheckedLab
 from blumeops.facts.derive import ServiceFacts
 from blumeops.lab.model import WHAT_RUNS
 from blumeops.render.kubernetes import argocd, secrets
+from blumeops.render.kubernetes.collector import access
 from blumeops.render.kubernetes.databases import database_file, provider_files
 from blumeops.render.kubernetes.manifest import Manifest, dump
 from blumeops.render.kubernetes.places import Site, by_operator, source_of
 from blumeops.render.kubernetes.words import references
 from blumeops.render.kubernetes.workloads import Files, has_ingress, workload_files
+from blumeops.render.telemetry.view import derives
 
 BECOMES = {
     "app": "the label `app.kubernetes.io/name`",
@@ -44,7 +46,7 @@ BECOMES = {
     "secrets": "an ExternalSecret, and files below /run/secrets/<service>",
     "health": "startup, readiness and liveness probes",
     "metrics": "the annotations `prometheus.io/*` of the pod, and a target of the Prometheus in the same cluster",
-    "logs": "nothing: the format is the collector's to know",
+    "logs": "nothing: lines of the pod; a collector in the cluster takes levels out by the format",
     "state": "a StatefulSet with a claim a folder, kept when the service is deleted",
     "samples": "nothing: a person puts real ones there",
     "update": "Recreate, or RollingUpdate with none unavailable; with folders always the old pod first",
@@ -94,6 +96,7 @@ def _service(site: Site, service: ServiceFacts, repository: str) -> tuple[Manife
             files = {"clustersecretstore.yaml": [secrets.store(site, service)]}
         return argocd.chart_application(site, service, chart, repository, bool(files)), files
     files = provider_files(site, service) if by_operator(site, service) else workload_files(site, service)
+    files |= {"access.yaml": access(site, service)} if derives(service, "collector") else {}
     guests = site.guests.get(service.name, [])
     files |= {f"database-{guest.name}.yaml": database_file(site, guest) for guest in guests}
     if service.database and service not in site.guests.get(service.database.provider, []):

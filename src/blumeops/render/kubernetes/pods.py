@@ -13,10 +13,12 @@ from dataclasses import dataclass
 
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Folder, SecretFile, Text
-from blumeops.lab.app import Health, Stop
+from blumeops.lab.app import Stop
 from blumeops.lab.quantities import size_text
+from blumeops.render.kubernetes.collector import account
 from blumeops.render.kubernetes.manifest import Manifest, digest
 from blumeops.render.kubernetes.places import Site, metadata, object_name, ports_of, selector, source_of, version_of
+from blumeops.render.kubernetes.probes import probes
 from blumeops.render.kubernetes.secrets import external_secret, secret
 from blumeops.render.kubernetes.words import Words, config_files, references, uses
 
@@ -108,7 +110,7 @@ class _Builder:
         self.secrets = self.external_secret()
 
     def config_map(self) -> Manifest | None:
-        data = {name: self.words.plain(text) for name, text in self.files.items() if not references([text])}
+        data = {_key(name): self.words.plain(text) for name, text in self.files.items() if not references([text])}
         if not data:
             return None
         name = f"{self.service.name}-{digest(data)}"
@@ -133,7 +135,7 @@ class _Builder:
 
     def pod(self, claims: Mapping[str, str]) -> Pod:
         spec: Manifest = {
-            "automountServiceAccountToken": False,
+            **account(self.service),
             "enableServiceLinks": False,
             "securityContext": user(self.service),
             "terminationGracePeriodSeconds": max(1, math.ceil(self.app.stop.within)),
@@ -171,7 +173,11 @@ class _Builder:
                 {"name": object_name(name, 15), "containerPort": port.port, "protocol": port.protocol.upper()}
                 for name, port in ports.items()
             ]
-        made |= self.probes() | _pre_stop(self.app.stop) | resources(self.service)
+        made |= (
+            probes(self.service, command(self.service, self.words, self.wiring.health_command))
+            | _pre_stop(self.app.stop)
+            | resources(self.service)
+        )
         return made | {"securityContext": confined(self.service), "volumeMounts": self.mounts()}
 
     def env(self) -> Manifest:
@@ -213,7 +219,11 @@ class _Builder:
             mounts.append({**mount, "subPath": folder} if self.wiring.init_command else mount)
         for name in self.service.service.mounts:
             mounts.append({"name": object_name(f"mount-{name}"), "mountPath": f"/mnt/{name}"})
+        for folder in self.inner():
+            mounts.append({"name": object_name(f"files-{folder}"), "mountPath": self.app.files[folder].path})
         for name, text in self.files.items():
+            if "/" in name:
+                continue
             private = bool(references([text]))
             key = f"file.{name}" if private else name
             volume, path = "secrets" if private else "files", self.app.files[name].path
@@ -232,7 +242,12 @@ class _Builder:
             claim = object_name(f"{self.service.name}-{name}")
             volumes.append({"name": object_name(f"mount-{name}"), "persistentVolumeClaim": {"claimName": claim}})
         if self.config:
-            volumes.append({"name": "files", "configMap": {"name": self.config["metadata"]["name"]}})
+            if any("/" not in name for name in self.files):
+                volumes.append({"name": "files", "configMap": {"name": self.config["metadata"]["name"]}})
+            for folder, names in self.inner().items():
+                items = [{"key": _key(name), "path": name.partition("/")[2]} for name in names]
+                source = {"name": self.config["metadata"]["name"], "items": items}
+                volumes.append({"name": object_name(f"files-{folder}"), "configMap": source})
         private = [f"file.{name}" for name, text in self.files.items() if references([text])]
         if self.secrets and (private or self.secret_files()):
             items = [{"key": key, "path": key} for key in private]
@@ -245,28 +260,21 @@ class _Builder:
             volumes.append({"name": "tmp", "emptyDir": {}})
         return volumes
 
+    def inner(self) -> dict[str, list[str]]:
+        """By derived folder: the files in it, which are mounted as one."""
+        found: dict[str, list[str]] = {}
+        for name in self.files:
+            if "/" in name:
+                found.setdefault(name.partition("/")[0], []).append(name)
+        return found
+
     def has_run(self) -> bool:
         return uses(self.texts, lambda part: part == Folder("run"))
 
-    def probes(self) -> Manifest:
-        """It has `within` to start; then one that fails gets no more callers, and is at last started anew."""
-        health = self.service.service.health or self.app.health
-        if health is None or self.app.kind == "job":
-            return {}
-        how, tries = self.looks(health), max(1, math.ceil(health.within / 2))
-        return {
-            "startupProbe": {**how, "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": tries},
-            "readinessProbe": {**how, "periodSeconds": 10, "timeoutSeconds": 5},
-            "livenessProbe": {**how, "periodSeconds": 30, "timeoutSeconds": 5},
-        }  # fmt: skip
 
-    def looks(self, health: Health) -> Manifest:
-        ports = ports_of(self.service)
-        if health.http:
-            return {"httpGet": {"path": health.http, "port": ports[health.port].port}}
-        if health.tcp:
-            return {"tcpSocket": {"port": ports[health.tcp].port}}
-        return {"exec": {"command": command(self.service, self.words, self.wiring.health_command)}}
+def _key(name: str) -> str:
+    """The key of a file in a ConfigMap."""
+    return name.replace("/", ".")
 
 
 def _claimed(claims: Mapping[str, str]) -> list[Manifest]:

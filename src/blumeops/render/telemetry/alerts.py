@@ -30,7 +30,7 @@ class Alert:
 
 _WHO = "{{ or $labels.service $labels.host $labels.cluster $labels.job }}"
 """The one whom an alert is about: Prometheus takes a label that is not there for an empty text."""
-_REAL = 'fstype!~"tmpfs|devfs|devtmpfs|overlay|squashfs|autofs|nullfs|ramfs|iso9660", mountpoint!~"/System/.*|/boot.*"'
+REAL = 'fstype!~"tmpfs|devfs|devtmpfs|overlay|squashfs|autofs|nullfs|ramfs|iso9660", mountpoint!~"/System/.*|/boot.*"'
 """File systems that somebody can fill. Of a Mac's volumes the one with the data is enough: they share their space."""
 
 SERVICES = (
@@ -94,7 +94,7 @@ SERVICES = (
 
 DISKS = (
     Alert(
-        "DiskNearlyFull", f"node_filesystem_avail_bytes{{{_REAL}}} / node_filesystem_size_bytes < 0.1",
+        "DiskNearlyFull", f"node_filesystem_avail_bytes{{{REAL}}} / node_filesystem_size_bytes < 0.1",
         "15m", "critical",
         "{{ $labels.mountpoint }} of {{ $labels.host }} is nearly full",
         "{{ $value | humanizePercentage }} of it are free.",
@@ -102,7 +102,7 @@ DISKS = (
     ),
     Alert(
         "DiskFilling",
-        f"predict_linear(node_filesystem_avail_bytes{{{_REAL}}}[6h], 86400) < 0 "
+        f"predict_linear(node_filesystem_avail_bytes{{{REAL}}}[6h], 86400) < 0 "
         "and node_filesystem_avail_bytes / node_filesystem_size_bytes < 0.3",
         "1h", "warning",
         "{{ $labels.mountpoint }} of {{ $labels.host }} will be full within a day",

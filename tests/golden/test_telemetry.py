@@ -1,0 +1,69 @@
+"""What the example lab becomes for Prometheus, Alloy, Loki and Grafana, file by file, as each program finds them.
+
+`UPDATE=1 pytest tests/golden/test_telemetry.py` writes the files anew: read the diff before you commit it. (That the
+programs themselves take them, tests/engines/telemetry shows.)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from blumeops.base.tree import FileTree
+from blumeops.checks.check import check_folder
+from blumeops.render import ansible, kubernetes, local
+
+HERE = Path(__file__).resolve().parent / "telemetry"
+LABS = HERE.parents[2] / "labs"
+READERS = ("alloy-k8s", "grafana", "loki", "prometheus")
+
+
+def found(lab: str) -> dict[str, str]:
+    """The files of collectors, stores and Grafana: `SITE/SERVICE/FILE`."""
+    checked = check_folder(LABS / lab).passed
+    assert checked
+    files = {}
+    clusters, hosts, units = kubernetes.render(checked), ansible.render(checked), local.units(local.render(checked))
+    for name in READERS:
+        for key, text in _data(clusters, name).items():
+            files[f"cluster/{name}/{key}"] = text
+    for path in hosts:
+        if path.startswith("ansible/roles/alloy/templates/config"):
+            files[f"host/alloy/{Path(path).name}"] = hosts.text(path)
+    for name, parts in units["prometheus"].files.items() if "prometheus" in units else ():
+        said = [part if isinstance(part, str) else f"<{json.dumps(part.model_dump())}>" for part in parts]
+        files[f"here/prometheus/{name}"] = "".join(said)
+    return files
+
+
+def _data(tree: FileTree, name: str) -> dict[str, str]:
+    path = f"argocd/manifests/{name}/configmap.yaml"
+    read: dict[str, str] = yaml.safe_load(tree.text(path))["data"] if path in tree.files else {}
+    return read
+
+
+@pytest.mark.parametrize("lab", ["blumeops", "first"])
+def test_a_lab_becomes_these_files(lab: str) -> None:
+    """None more, none less, byte by byte; a lab that watches nothing has none."""
+    made, kept = found(lab), HERE / lab
+    assert made == found(lab)
+    if os.environ.get("UPDATE"):
+        shutil.rmtree(kept, ignore_errors=True)
+        for path, text in made.items():
+            (kept / path).parent.mkdir(parents=True, exist_ok=True)
+            (kept / path).write_text(text)
+    there = {path.relative_to(kept).as_posix(): path.read_text() for path in kept.rglob("*") if path.is_file()}
+    assert there == made
+
+
+@pytest.mark.parametrize("path", sorted(found("blumeops")))
+def test_every_file_says_where_it_is_from(path: str) -> None:
+    """In its first lines, by the lab's file: but Loki's, which is the app's own."""
+    text = found("blumeops")[path]
+    head = "".join(text.splitlines(keepends=True)[:5])
+    assert "erived" in head or path.startswith("cluster/loki/")
