@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -55,7 +55,6 @@ class _Gate:
     old: str = ""
     before: Revision | None = None
     after: Revision | None = None
-    opened: list[str] = field(default_factory=list)
 
     def examine(
         self, repository: Repository, old: str | None, new: str, env: Mapping[str, str]

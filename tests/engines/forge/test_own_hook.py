@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from blumeops.secrets import scan
 from tests.engines.forge.hooked import FORGEJO, LABS, Hooked, blumeops
 from tests.engines.forge.live import Client
 from tests.engines.forge.test_forge_hostile import FILE, HOSTILE, Entries, named, sized
@@ -239,6 +240,19 @@ def test_a_lab_that_asks_for_consent_gets_it_by_a_trailer(hooked: Hooked) -> Non
     # A branch that was accepted elsewhere and is rewound to brings no new commit, and so no consent.
     hooked.client.git("reset", "-q", "--hard", "HEAD~2")
     assert "BLU641" in hooked.push("+HEAD:refs/heads/main", code=1)
+
+
+def test_a_secret_is_refused_here_too(hooked: Hooked) -> None:
+    """What looks like a secret does not land, within the ceilings of a hook; its value is not told."""
+    if not scan.program():
+        pytest.skip("there is no betterleaks on this machine")
+    hooked.push()
+    token = "ghp_" + "1aB2cD3eF4gH5iJ6kL7mN8oP9qR0sT1uV2wX"
+    hooked.client.commit("notes.md", f"token = {token}\n".encode())
+    said = hooked.push(code=1)
+    assert "notes.md:1:" in said
+    assert "BLU521" in said
+    assert token not in said
 
 
 def test_forgejos_own_hooks_stay_and_are_asked(tmp_path: Path) -> None:
