@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blumeops.lab.compose import PASSED_OVER, UNDERSTOOD
+from blumeops.lab.compose.entry import PASSED_OVER, UNDERSTOOD
 from blumeops.render import local
 from tests.written import check, passed
 
