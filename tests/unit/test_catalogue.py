@@ -10,7 +10,8 @@ import pytest
 from blumeops.base.findings import Finding
 from blumeops.lab import yaml
 from blumeops.lab.app import App
-from blumeops.lab.load import CATALOGUE, load
+from blumeops.lab.files import CATALOGUE
+from blumeops.lab.load import load
 from blumeops.lab.template import Lookup, parse
 from blumeops.lab.validate import validate
 

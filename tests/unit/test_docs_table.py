@@ -17,6 +17,7 @@ import pytest
 
 from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab, check_folder
+from blumeops.lab import files as lab_files
 from blumeops.lab import load
 from blumeops.lab.app import App
 from blumeops.render import ansible, kubernetes, local
@@ -109,13 +110,14 @@ def rendered(folder: Path, engine: str, changes: dict[str, Any]) -> FileTree:
     (folder / "services" / "all.yaml").write_text(json.dumps(placed))
     catalogue = folder / "catalogue"  # not the lab's own apps: those have no samples
     for name in ("caddy", "prometheus"):
-        shutil.copytree(load.CATALOGUE / name, catalogue / name)
+        shutil.copytree(lab_files.CATALOGUE / name, catalogue / name)
     for name, text in apps.items():
         (catalogue / name).mkdir(parents=True)
         (catalogue / name / "app.yaml").write_text(json.dumps(text))
         (catalogue / name / "demo.conf").write_text("colour = {{ options.colour }}\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(load, "CATALOGUE", catalogue)
+        patch.setattr(lab_files, "CATALOGUE", catalogue)
         checked = check_folder(folder)
     assert checked.passed, [str(finding) for finding in checked.findings]
     return render(checked.passed)

@@ -8,7 +8,7 @@ from pathlib import Path
 from libzim.reader import Archive
 from libzim.search import Query, Searcher
 
-from blumeops.lab.load import CATALOGUE
+from blumeops.lab.files import CATALOGUE
 
 BOOK = CATALOGUE / "kiwix" / "sample.zim"
 SCRIPT = Path(__file__).parents[2] / "scripts" / "book" / "__main__.py"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from blumeops.checks.check import check
 from blumeops.facts.story import needed_by, tell
-from blumeops.lab.load import CATALOGUE, load
+from blumeops.lab.files import CATALOGUE
+from blumeops.lab.load import load
 
 LAB = Path(__file__).parents[1] / "cli/labs/show"
 

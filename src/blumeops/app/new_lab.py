@@ -27,7 +27,7 @@ from blumeops.base.processes import Completed, must, run
 from blumeops.base.site import SiteFolder
 from blumeops.base.tree import FileTree
 from blumeops.lab import yaml
-from blumeops.lab.load import CATALOGUE
+from blumeops.lab.files import CATALOGUE
 from blumeops.lab.schema import schema_files
 from blumeops.secrets import sops
 

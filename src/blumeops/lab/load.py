@@ -19,17 +19,15 @@ from blumeops.base.errors import UserError
 from blumeops.base.findings import Finding, Place
 from blumeops.lab import yaml
 from blumeops.lab.app import App, AppSource, SecretSpec, State
+from blumeops.lab.files import CATALOGUE, Files
 from blumeops.lab.model import Lab, Member, Service, Settings, app_key
 from blumeops.lab.validate import validate, validate_what_fits
 from blumeops.lab.yaml import shown
 
 MOST_TOLD = 1000
 """Mistakes after which no more services are read: nobody mends so many at once."""
-MOST_LAB_BYTES = 4 * 1024 * 1024
-"""All files of a lab together: whoever pushes more would hold up the gate, in time and memory, for everybody."""
 COMPOSE_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*\.ya?ml")
 POLICY = "policy.hujson"
-CATALOGUE = Path(__file__).parent.parent / "catalogue"
 
 
 @dataclass(frozen=True)
@@ -68,13 +66,10 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-class _Reader:
+class _Reader(Files):
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.findings: list[Finding] = []
-        self.documents: dict[str, yaml.Document] = {}
+        super().__init__(folder)
         self.broken: set[str] = set()
-        self.read_bytes = 0
 
     def lab(self) -> Loaded:
         settings = self.settings()
@@ -260,52 +255,6 @@ class _Reader:
             secrets=dict.fromkeys(service.secrets.keys() - {"database_password"}, SecretSpec()),
             state=service.state or State(), arguments=service.arguments, devices=service.devices,
         )  # fmt: skip
-
-    def read(self, path: Path, file: str) -> yaml.Document:
-        """A document whose findings are told already."""
-        text = self.bytes(path, file)
-        document = yaml.read(text, file) if isinstance(text, bytes) else yaml.unread(text)
-        self.documents[file] = document
-        self.findings += document.findings
-        return document
-
-    def text(self, path: Path, file: str) -> str:
-        """The text of a file beside app.yaml; empty, with a finding, when it cannot be had."""
-        found = self.bytes(path, file)
-        try:
-            if isinstance(found, Finding):
-                self.findings.append(found)
-            elif len(found) > yaml.MOST_BYTES:
-                raise ValueError(f"is larger than {yaml.MOST_BYTES // 2**20} MiB")
-            else:
-                return found.decode()
-        except UnicodeDecodeError:
-            self.findings.append(Finding("BLU002", Place(file, 1, 1), file, "is not UTF-8 text"))
-        except ValueError as error:
-            self.findings.append(Finding("BLU002", Place(file, 1, 1), file, str(error)))
-        return ""
-
-    def bytes(self, path: Path, file: str) -> bytes | Finding:
-        """A file's content, or why it cannot be had: it is missing, no plain file, or leads out of its folder."""
-        inside = self.folder if not file.startswith("catalogue/") else CATALOGUE
-        place = Place(file, 1, 1)
-        try:
-            if not path.resolve().is_relative_to(inside.resolve()):
-                return Finding("BLU006", place, file, "leads out of the lab's folder", "put the file itself there")
-            if path.exists() and not path.is_file():
-                return Finding("BLU006", place, file, "is not a plain file")
-            with path.open("rb") as opened:
-                found = opened.read(yaml.MOST_BYTES + 1)
-            if inside is self.folder and len(found) <= yaml.MOST_BYTES:  # a larger one is refused by itself
-                self.read_bytes += len(found)
-            if self.read_bytes > MOST_LAB_BYTES:
-                hint = "describe less: this is more than 25,000 services need"
-                return Finding("BLU002", place, file, f"makes the lab larger than {MOST_LAB_BYTES // 2**20} MiB", hint)
-            return found
-        except OSError as error:
-            return Finding("BLU006", place, file, f"cannot be read: {error.strerror or error}")
-        except RuntimeError:  # Path.resolve, for a link that leads to itself
-            return Finding("BLU006", place, file, "is a link that leads to itself")
 
 
 def _written_otherwise(document: yaml.Document, *path: str) -> list[Finding]:

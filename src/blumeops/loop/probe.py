@@ -21,7 +21,8 @@ from blumeops.base.errors import Bug
 from blumeops.base.findings import Finding, Place, errors
 from blumeops.base.limits import CPU_SECONDS, MEMORY, TOO_MUCH, WALL_SECONDS, limit_this_process
 from blumeops.checks.check import check_folder
-from blumeops.lab.load import CATALOGUE, Loaded
+from blumeops.lab.files import CATALOGUE
+from blumeops.lab.load import Loaded
 from blumeops.lab.model import app_key
 from blumeops.render import local
 

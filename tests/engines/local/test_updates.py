@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from blumeops.engines.local.engine import LocalEngine, digest_of
-from blumeops.lab.load import CATALOGUE
+from blumeops.lab.files import CATALOGUE
 from blumeops.render.local_unit import LocalUnit, Metrics, Port
 from tests.engines.local import units
 from tests.engines.local.conftest import CANARY, apply, get, processes_below

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from blumeops.base.files import PRIVATE, write_whole
 from blumeops.engines.local.folders import Folders
-from blumeops.lab.load import CATALOGUE
+from blumeops.lab.files import CATALOGUE
 from blumeops.render.local_unit import LocalUnit
 
 
