@@ -74,7 +74,9 @@ def say_status(site: records.Site, units: list[records.Unit], reached: Mapping[s
         cut = output.fit(line)
         name, rest = cut[: len(unit.id)], cut[len(unit.id) :]
         output.say(name + rest.replace(unit.state, output.paint(unit.state, output.mood_of(unit.state)), 1))
-        if cut != line and not _is_well(unit):  # what matters most is what was cut
+        if (
+            cut != line and unit.reason and unit.state not in ("provided", "scheduled")
+        ):  # what matters most is what was cut
             output.say(output.fit(f"  {_short(unit.reason)}"))
     wanted = f", wanted {site.wanted_revision[:8]}" if site.wanted_revision != site.revision else ""
     running = sum(unit.state == "running" and unit.health == "healthy" for unit in units)
@@ -99,10 +101,6 @@ def say_warnings(site: SiteFolder) -> None:
     """What is not as it should be, though the lab does without."""
     for text in warnings.read(site.path).values():
         output.say(output.paint(f"warning: {text}", "wait"))
-
-
-def _is_well(unit: records.Unit) -> bool:
-    return unit.state in records.AT_REST or (unit.state, unit.health) == ("running", "healthy")
 
 
 def _short(reason: str) -> str:
