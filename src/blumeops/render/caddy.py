@@ -22,8 +22,13 @@ def caddyfile(
     certificates: str,
     upstream: Callable[[Route], Text | None],
     page: Callable[[Route], Text] | None = None,
+    *,
+    guarded: bool = False,
 ) -> Text:
     """One site block a route, in the order of names.
+
+    `guarded`: only what comes by an address of the tailnet or of loopback is answered. The program listens on all
+    addresses, and whoever knows a name can ask for it at any of them: from the home network, past the tailnet's policy.
 
     `certificates`: the lines of the `tls` directive that every block has. `upstream` says what follows
     `reverse_proxy`; None leaves the route out. What Caddy itself cannot answer (the upstream is down, or its file is
@@ -47,19 +52,30 @@ def caddyfile(
         ]
     else:
         blocks.append("}\n")
+    if guarded:
+        blocks.append(f"\n# Whoever comes by another address than the tailnet's comes past its policy\n{_GUARD}")
+    guard = "\timport tailnet\n" if guarded else ""
     listener = f":{port}" if port != 443 else ""
     routed = [(route, to) for route in facts.routes if (to := upstream(route)) is not None]
     if not routed:  # without a site Caddy would not listen at all, and be taken for ill
-        blocks.append(f"\nhttps://{domain}{listener} {{\n\t{certificates}\n\trespond `no service is routed` 404\n}}\n")
+        blocks.append(
+            f"\nhttps://{domain}{listener} {{\n\t{certificates}\n{guard}\trespond `no service is routed` 404\n}}\n"
+        )
     for route, to in routed:
         address = f"https://{route.label}.{domain}{listener}"
         place = lab.service_place(route.service)
         blocks += [
-            f"\n# {route.service}, in {place.file!r}\n{address} {{\n\t{certificates}\n",
+            f"\n# {route.service}, in {place.file!r}\n{address} {{\n\t{certificates}\n{guard}",
             "\treverse_proxy ", to, "\n", *_when_down(route.service, page(route) if page else None), "}\n",
         ]  # fmt: skip
     return joined(*blocks)
 
+
+_OURS = "^(100[.](6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])[.]|fd7a:115c:a1e0:|127[.]|::1$)"
+"""100.64.0.0/10 and fd7a:115c:a1e0::/48, which are Tailscale's, and loopback."""
+_ADDRESS = "{http.request.local.host}"
+"""The address that a request came to. Caddy before 2.8 does not know it: there nothing is guarded."""
+_GUARD = f'(tailnet) {{\n\t@past expression `{_ADDRESS} != null && !{_ADDRESS}.matches("{_OURS}")`\n\tabort @past\n}}\n'
 
 _PAGE = (
     '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'

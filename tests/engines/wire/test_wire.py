@@ -93,3 +93,15 @@ def test_slowness_is_not_taken_for_a_drop(example: Seen) -> None:
     assert wire.packets({denied: "silence"}) == [
         f"{HOUSEHOLD} to {GRAFANA} on 9 by {denied.address}: silence, but nothing dropped it"
     ]
+
+
+def test_the_proxy_answers_nobody_who_comes_past_the_tailnet(example: Seen) -> None:
+    """Whoever knows a name need not ask the DNS: from the home network, by the host's address there, with the name."""
+    wire = example.wire
+    labels = [service.label for service in wire.access.facts.services.values()]
+    calls = [(Call("lan", "192.168.1.50", 443), f"{label}.ops.eblu.me", True) for label in labels]
+    answers = wire.run(wire.prober.ask(calls))
+    assert {who for who in answers.values() if not who.startswith("(")} == set()
+    # By the tailnet's address of the same host the same names are answered, also from beside it.
+    own = Call("host:sifaka", wire.world.own["host:indri"][0], 443)
+    assert wire.run(wire.prober.ask([(own, "feed.ops.eblu.me", True)])) == {(own, "feed.ops.eblu.me"): "miniflux"}

@@ -29,4 +29,6 @@ def routes(checked: CheckedLab, say: Speaker) -> Text:
         return (f"{host}:{ports(service)[route.port].port}",)
 
     number = next((port.port for port in ports(say.service).values() if port.entry), 443)
-    return caddyfile(checked.lab, checked.facts, domain or "", number, certificates, upstream)
+    return caddyfile(
+        checked.lab, checked.facts, domain or "", number, certificates, upstream, guarded=network.tailnet is not None
+    )
