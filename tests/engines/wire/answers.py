@@ -1,11 +1,14 @@
 """Who answers in the namespaces: a listener for every port of every service, each with its own name, and real Caddy.
 
-a native service       its port, on the loopback or on all addresses of its host, as its rendered files say
-a service of a cluster its port, on an address of its own among the pods
-its ingress            443 with a certificate for its name on the tailnet, and leads there; other ports as they are
-a Tailscale Service    what its host's serve file says
-the proxy              Caddy on its host, with the Caddyfile that is rendered for it
-a device               SSH and shares, on all addresses
+    a native service       its port, on the loopback or on all addresses of its host, as its rendered files say
+    a service of a cluster its port, on an address of its own among the pods
+    its ingress            443 with a certificate for its name on the tailnet, and leads there; other ports as they are
+    a Tailscale Service    what its host's serve file says
+    the proxy              Caddy on its host, with the Caddyfile that is rendered for it
+    a device               SSH and shares, on all addresses
+
+Before a service answers it calls what it cannot work without, its database and the shares that it mounts, from where it
+is and by the tailnet or its cluster: so what it needs is let through, and is lost with what carries it.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from blumeops.render.tailscale import render as render_tailscale
 
 from .certificates import Authority
 from .namespaces import Namespaces
-from .world import INTERNET, World
+from .world import INTERNET, SHARED_BY, World
 
 API = 8443
 """Of a minikube, on the loopback of its host."""
@@ -38,14 +41,15 @@ API = 8443
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def answer(name: str) -> Handler:
-    """Says its name to whoever asks by HTTP."""
+def answer(name: str, works: Callable[[], Awaitable[bool]] | None = None) -> Handler:
+    """Says its name to whoever asks by HTTP; 500 where it does not work."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ssl.SSLError, TimeoutError):
             await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
-            body = name.encode()
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body))
+            line = b"200 OK" if works is None or await works() else b"500 Cannot"
+            head = b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (line, len(name))
+            writer.write(head + name.encode())
             await writer.drain()
         writer.close()
 
@@ -106,7 +110,7 @@ class Answers:
                     where = f"host:{service.host}"
                     wide = described.entry or Speaker(world.checked, service, set()).called_from_afar()
                     at = "" if wide else LOOPBACK
-                await self._listen(name, where, at, port, answer(name))
+                await self._listen(name, where, at, port, answer(name, self._works(name, where)))
                 if f"service:{name}" in world.own:
                     await self._ingress(name, key, port)
         await self._served()
@@ -121,6 +125,32 @@ class Answers:
         """Close the listeners of one."""
         for server in self.servers.pop(name, []):
             server.close()
+
+    def _works(self, name: str, place: str) -> Callable[[], Awaitable[bool]] | None:
+        """Whether a service gets to what it needs."""
+        world, service = self.world, self.world.checked.facts.services[name]
+        needed = []
+        for share in service.service.mounts.values():
+            host, _, folder = share.partition("/")
+            by = next(by for by in world.lab.settings.hosts[host].shares[folder].by if by != "ssh")
+            needed.append((world.own[f"host:{host}"][0], SHARED_BY[by]))
+        if service.database:
+            provider = world.checked.facts.services[service.database.provider]
+            assert provider.service.cluster == service.service.cluster  # the example's: no way leads outside
+            needed.append((world.pods[provider.name], ports_of(provider)[service.database.port].port))
+
+        async def calls() -> bool:
+            return all([await self._reaches(place, *each) for each in needed])
+
+        return calls if needed else None
+
+    async def _reaches(self, place: str, address: str, port: int) -> bool:
+        with self.spaces.socket(place, socket.AF_INET) as there:
+            try:
+                await asyncio.wait_for(asyncio.get_running_loop().sock_connect(there, (address, port)), 1)
+            except OSError:
+                return False
+            return True
 
     async def _ingress(self, name: str, key: str, port: int) -> None:
         """As the Tailscale operator makes it: pages by 443 with its certificate, all else by its own port."""

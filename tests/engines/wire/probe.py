@@ -21,7 +21,10 @@ from .namespaces import Namespaces
 Outcome = Literal["taken", "refused", "silence", "no route"]
 PATIENCE = 1.5
 """Seconds that a call waits. Nothing is lost on the way, so who answers does so at once, if this machine has time."""
-AT_ONCE = 800
+AT_ONCE = 1500
+"""Calls; each is an open file."""
+FILES = 4096
+"""Open files that this, and all that listens, takes at most."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -52,13 +55,15 @@ class Prober:
 
         return dict(await asyncio.gather(*map(one, dict.fromkeys(calls))))
 
-    async def ask(self, questions: Iterable[tuple[Call, str, bool]]) -> dict[tuple[Call, str], str]:
+    async def ask(
+        self, questions: Iterable[tuple[Call, str, bool]], patience: float = 10
+    ) -> dict[tuple[Call, str], str]:
         """Who answers each (call, name, whether by HTTPS): his name, or what went wrong in brackets."""
         gate = asyncio.Semaphore(24)
 
         async def one(call: Call, name: str, secure: bool) -> tuple[tuple[Call, str], str]:
             async with gate:
-                return (call, name), await self._ask(call, name, secure)
+                return (call, name), await self._ask(call, name, secure, patience)
 
         return dict(await asyncio.gather(*(one(*each) for each in questions)))
 
@@ -82,8 +87,8 @@ class Prober:
             raise
         return made, "taken"
 
-    async def _ask(self, call: Call, name: str, secure: bool) -> str:
-        made, outcome = await self._connect(call, 10)
+    async def _ask(self, call: Call, name: str, secure: bool, patience: float) -> str:
+        made, outcome = await self._connect(call, patience)
         if made is None:
             return f"({outcome})"
         writer = None

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from blumeops.facts.outage import Outages
 from blumeops.facts.policy.filters import FilterRule
 
 from .conftest import Seen
@@ -105,3 +106,19 @@ def test_the_proxy_answers_nobody_who_comes_past_the_tailnet(example: Seen) -> N
     # By the tailnet's address of the same host the same names are answered, also from beside it.
     own = Call("host:sifaka", wire.world.own["host:indri"][0], 443)
     assert wire.run(wire.prober.ask([(own, "feed.ops.eblu.me", True)])) == {(own, "feed.ops.eblu.me"): "miniflux"}
+
+
+@pytest.mark.parametrize("name", ["indri", "sifaka", "minikube", "caddy", "postgresql", "kiwix", "forgejo"])
+def test_what_is_lost_is_what_whatif_says(example: Seen, name: str) -> None:
+    """A host or a cluster without power, a service that has ended: whom nobody answers any more, for each person."""
+    wire = example.wire
+    people = [f"person:{name}" for name in wire.world.lab.settings.people]
+    services = wire.access.facts.services
+    before = {person: {who for who in example.answers[person].values() if who in services} for person in people}
+    with wire.world.without(wire.spaces, name):
+        after = wire.left(example.packets, people)
+    told = Outages(wire.access).of(name).users
+    assert told
+    proxy = {wire.access.ids.proxy.name} if wire.access.ids.proxy else set()  # it answers by the names of others alone
+    for person in people:
+        assert before[person] - after[person] == set(told.get(person.removeprefix("person:"), ())) - proxy

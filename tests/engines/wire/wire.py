@@ -25,7 +25,7 @@ from blumeops.facts.access.verdict import reach
 from .answers import API, Answers, caddy, magic
 from .certificates import Authority
 from .namespaces import Namespaces, namespaces
-from .probe import Call, Outcome, Prober
+from .probe import PATIENCE, Call, Outcome, Prober
 from .world import AGAIN, INTERNET, NEIGHBOUR, SHARED_BY, World
 
 UNHEARD = 9
@@ -131,8 +131,17 @@ class Wire:
 
     def ask(self, scanned: Mapping[Call, Outcome]) -> dict[str, dict[tuple[str, int], str]]:
         """By source: who answers by each name and port. What `scanned` says was not taken is not asked."""
-        known = {**scanned, **self._beside()}
-        questions = [
+        found: dict[str, dict[tuple[str, int], str]] = {}
+        questions = self._questions({**scanned, **self._beside()})
+        for (call, name), who in self.run(self.prober.ask(questions)).items():
+            there = found.setdefault(call.source, {})
+            before = there.setdefault((name, call.port), who)
+            assert before == who, f"{call.source}, {name}:{call.port}: by one family {before}, by the other {who}"
+        return found
+
+    def _questions(self, known: Mapping[Call, Outcome]) -> list[tuple[Call, str, bool]]:
+        """Each call that was taken, with each name that leads there, and whether it is HTTPS."""
+        return [
             (Call(place, address, port), name, bool(kind) and port == HTTPS)
             for place in self.sources
             for name, (addresses, kind) in self.names(place).items()
@@ -141,12 +150,6 @@ class Wire:
             for port in ((HTTPS,) if kind == "domain" else self.ports)
             if known.get(Call(place, address, port)) == "taken"
         ]
-        found: dict[str, dict[tuple[str, int], str]] = {}
-        for (call, name), who in self.run(self.prober.ask(questions)).items():
-            there = found.setdefault(call.source, {})
-            before = there.setdefault((name, call.port), who)
-            assert before == who, f"{call.source}, {name}:{call.port}: by one family {before}, by the other {who}"
-        return found
 
     def _beside(self) -> dict[Call, Outcome]:
         """Addresses that are not the tailnet's."""
@@ -160,6 +163,14 @@ class Wire:
             for port in self.ports
         ]
         return self.run(self.prober.scan(calls))
+
+    def left(self, scanned: Mapping[Call, Outcome], places: Iterable[str]) -> dict[str, set[str]]:
+        """By source: who still answers by any of the calls that were taken before."""
+        found: dict[str, set[str]] = {place: set() for place in places}
+        again = [each for each in self._questions(scanned) if each[0].source in found]
+        for (call, _), who in self.run(self.prober.ask(again, PATIENCE)).items():
+            found[call.source].add(who)
+        return found
 
     def compare(self, seen: Mapping[str, Mapping[tuple[str, int], str]]) -> list[str]:
         """Where another answers than the engine says, or nobody, or somebody who should not."""

@@ -1,6 +1,6 @@
 """A checked lab as a small internet of network namespaces: each device with its addresses, each link, each filter.
 
-    tailnet   100.64.0.0/10, fd7a:115c:a1e0::/48   every node; its filter is the one that the engine compiles for it
+        tailnet   100.64.0.0/10, fd7a:115c:a1e0::/48   every node; its filter is the one that the engine compiles for it
     lan       192.168.1.0/24                       hosts of nobody's own, a device that is no node, the home's router
     pods      10.244.0.0/16                        a cluster, behind its host or the egress proxy, masqueraded
     wan       203.0.113.0/24                       the internet, people's own devices, the router's outer side
@@ -12,11 +12,13 @@ from what is rendered for hosts. Nothing here knows of verdicts.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from blumeops.checks.check import CheckedLab
 from blumeops.facts import policy as engine
 from blumeops.facts.access.access import Access
+from blumeops.facts.access.identities import ports_of
 from blumeops.facts.access.merged import Merged
 from blumeops.facts.policy.filters import FilterRule
 from blumeops.render.tailscale import render
@@ -29,6 +31,8 @@ BRIDGES = {TAILNET: "tailnet", LAN: "lan", PODS: "pods", WAN: "wan"}
 SWITCH, ROUTER, INTERNET, NEIGHBOUR = "switch", "router", "internet", "lan"
 WIDTHS = {TAILNET: 10, LAN: 24, PODS: 16, WAN: 24}
 SHARED_BY = {"ssh": 22, "smb": 445, "nfs": 2049}
+HOOK = "{ type filter hook %s priority -500;"
+"""The beginning of a chain that comes before all others."""
 AGAIN = "#2"
 """After the name of a person's second device."""
 
@@ -115,6 +119,36 @@ class World:
         """Load a node's filter in place of the one before; connections that stand are cut off with it."""
         text = f"table inet tailnet {{}}\ndelete table inet tailnet\n{ruleset(rules)}"
         spaces.run(node, "nft", "-f", "-", stdin=text)
+
+    def carried(self, name: str) -> list[str]:
+        """The namespaces of a host or cluster: itself, what it serves as Tailscale Services, its cluster's devices."""
+        clusters = [name] if name in self.lab.settings.clusters else [c for c in [self.cluster_of(name)] if c]
+        found = [f"host:{name}"] if name in self.lab.settings.hosts else []
+        found += [one.name for one in self.tailnet.services if f"host:{name}" in one.hosts]
+        for cluster in clusters:
+            found += [f"cluster:{cluster}", f"egress:{cluster}"]
+            found += [f"service:{service}" for service in self.pods if self.lab.services[service].cluster == cluster]
+        return [each for each in found if each in self.spots]
+
+    @contextmanager
+    def without(self, spaces: Namespaces, name: str) -> Iterator[None]:
+        """A host or cluster is as if its power were off, or a service as if it had ended, while the block lasts."""
+        if name in self.lab.services:
+            service = self.checked.facts.services[name]
+            ports = ", ".join(str(port.port) for port in ports_of(service).values())
+            inside = f"cluster:{service.service.cluster}" if service.service.cluster else f"host:{service.host}"
+            to = f"ip daddr {self.pods[name]} " if name in self.pods else ""
+            rules = {inside: f"{HOOK % 'input'} {to}tcp dport {{ {ports} }} reject with tcp reset; }}"}
+        else:
+            off = f"{HOOK % 'prerouting'} drop; }}"
+            rules = dict.fromkeys(self.carried(name), off)
+        try:
+            for place, rule in rules.items():
+                spaces.run(place, "nft", "-f", "-", stdin=f"table inet off {{\nchain c {rule}\n}}\n")
+            yield
+        finally:
+            for place in rules:
+                spaces.run(place, "nft", "-f", "-", stdin="table inet off {}\ndelete table inet off\n")
 
     def dropped(self, spaces: Namespaces, node: str) -> set[tuple[str, str, int]]:
         """What a node's filter has dropped since it was loaded."""
