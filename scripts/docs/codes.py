@@ -148,6 +148,8 @@ MEANINGS = {
     "BLU521": "A file of the push holds what looks like a secret; Git would keep it, for everybody with a clone.",
     "BLU522": "The scanner for secrets failed; the push is not taken unseen.",
     "BLU523": "A variable whose name says that it is a secret has its value in the description.",
+    "BLU524": "The store of the lab's secrets cannot be asked: `op` or the Connect server. What runs, runs on.",
+    "BLU525": "The store takes no values from here, or has no such vault.",
     "BLU519": "No value came on standard input, or one that is no text or longer than 64 KiB.",
     "BLU530": "A template of `op inject`, or where `op` is to write: it cannot be read, resolved or replaced.",
     "BLU531": "A running service uses the secret that is to be taken away.",

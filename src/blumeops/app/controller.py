@@ -22,6 +22,7 @@ from blumeops.loop.follower import Follower
 from blumeops.loop.jobs import Jobs
 from blumeops.loop.sync import Site
 from blumeops.secrets.age import Key
+from blumeops.secrets.stores import Stores
 from blumeops.status.database import open_database
 
 
@@ -38,7 +39,7 @@ def _run(folder: SiteFolder, lab: str, port: int, dns: int, key: Key) -> None:
     database = open_database(folder.path)
     if database.set_aside:
         logging.warning("the status database was damaged; it is kept as %s", database.set_aside)
-    site = Site(lab, repository, folder.work, database, key, engine_of(folder))
+    site = Site(lab, repository, folder.work, database, Stores(key, folder.path), engine_of(folder))
     try:
         asyncio.run(_serve(site, folder, port, dns))
     finally:

@@ -20,6 +20,7 @@ from blumeops.loop.revision import Revision
 from blumeops.render import local
 from blumeops.secrets import age, rules, sops
 from blumeops.secrets.generate import generate
+from blumeops.secrets.stores import Stores
 
 
 @contextmanager
@@ -58,10 +59,12 @@ def first_secrets(lab: Path, key: age.Key) -> dict[str, bytes]:
     checked = check_folder(lab)
     if checked.passed is None:  # the findings are told; `up` will refuse it as well
         return {}
+    if checked.passed.lab.settings.secrets.here != "sops":
+        return {}
     units = local.units(local.render(checked.passed))
     file = lab / sops.NAME
     before = file.read_bytes() if file.is_file() else None
-    missing = missing_secrets(Revision("", (), checked.passed, units, before), key)
+    missing = missing_secrets(Revision("", (), checked.passed, units, before), Stores(key, key.path.parent))
     if not missing:
         return {}
     values = {reference: generate(length) for reference, length in missing.items()}

@@ -13,6 +13,7 @@ from blumeops.loop.revision import read_revision
 from blumeops.loop.sync import no_secrets
 from blumeops.loop.vault import reader
 from blumeops.secrets.age import find_key
+from blumeops.secrets.stores import Stores
 
 
 def kept(folder: SiteFolder) -> Mapping[str, Kept]:
@@ -28,7 +29,7 @@ class Pruner:
         repository = existing_repository(folder, lab)
         revision = read_revision(repository, folder.work, repository.resolve("main"))
         key = find_key(age_key, environment(), folder.age_key, create=False)
-        self._engine: LocalEngine = engine_of(folder)(reader(revision, key))
+        self._engine: LocalEngine = engine_of(folder)(reader(revision, Stores(key, folder.path)))
         # One that was never applied yet may have its data waiting, from before.
         self.kept = {name: each for name, each in self._engine.kept().items() if name not in revision.units}
 

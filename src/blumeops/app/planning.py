@@ -13,6 +13,7 @@ from blumeops.loop.revision import Revision
 from blumeops.render.local_unit import LocalUnit
 from blumeops.secrets import sops
 from blumeops.secrets.age import find_key
+from blumeops.secrets.stores import Stores
 from blumeops.status import records
 from blumeops.status.database import read_database
 
@@ -33,4 +34,6 @@ def new_secrets(
     if before is None or before == secrets:
         return {}
     key = find_key(age_key, environment(), folder.age_key, create=False)
-    return rotated(Revision(applied, (), None, {}, before), Revision("", (), None, units, secrets), key)
+    return rotated(
+        Revision(applied, (), None, {}, before), Revision("", (), None, units, secrets), Stores(key, folder.path)
+    )

@@ -133,9 +133,14 @@ class Allowed(Strict):
 
 
 class SecretsSetting(Strict):
-    """Where secrets live at site `home`; at `here` it is always the SOPS file."""
+    """Where secrets live."""
 
     store: Literal["sops", "1password"] = "sops"
+    """At site `home`."""
+    here: Literal["sops", "op", "connect"] = "sops"
+    """At site `here`: the SOPS file, 1Password by its command `op`, or a 1Password Connect server."""
+    connect: ApiUrl | None = None
+    """Where that server is: `http://localhost:8080`."""
     vault: Vault = "lab"
     allow: tuple[Allowed, ...] = ()
     """What looks like a secret in a push and is none: each with its reason."""

@@ -12,16 +12,15 @@ from blumeops.base.errors import BlumeError
 from blumeops.base.findings import Finding, Place
 from blumeops.facts.derive import SecretUse
 from blumeops.forge.repository import Repository
-from blumeops.loop.revision import Revision
+from blumeops.loop.revision import Revision, store_of
 from blumeops.plan.consent import TRAILER, is_asked, refusal
 from blumeops.render.local_unit import LocalUnit, SecretPart
 from blumeops.secrets import sops
-from blumeops.secrets.age import Key
 from blumeops.secrets.references import Reference
-from blumeops.secrets.store import SopsStore
+from blumeops.secrets.stores import Stores
 
 
-def hindrances(revision: Revision, lab: str, key: Key, applied: Mapping[str, LocalUnit]) -> list[Finding]:
+def hindrances(revision: Revision, lab: str, stores: Stores, applied: Mapping[str, LocalUnit]) -> list[Finding]:
     """Why the site of `lab`, on which `applied` runs, cannot take the revision. Empty: it can."""
     if revision.checked is None:
         return list(revision.findings)
@@ -32,7 +31,7 @@ def hindrances(revision: Revision, lab: str, key: Key, applied: Mapping[str, Loc
         hint = "keep the name, or bring the other lab up at a site of its own"
         found.append(Finding("BLU640", revision.checked.lab.place("lab"), named, message, hint))
     try:
-        missing, not_given = missing_secrets(revision, key), _not_given(revision, key)
+        missing, not_given = missing_secrets(revision, stores), _not_given(revision, stores)
     except BlumeError as error:
         return [*found, Finding(error.code, Place(sops.NAME, 1, 1), error.subject, error.message, error.hint)]
     for use in not_given:
@@ -59,20 +58,20 @@ def unconsented(
     return [found] if found else []
 
 
-def missing_secrets(revision: Revision, key: Key) -> dict[Reference, int]:
+def missing_secrets(revision: Revision, stores: Stores) -> dict[Reference, int]:
     """The references that the revision's units use and its SOPS file lacks, each with the length of a new value.
 
     Raises what `sops.decrypt` does for a file that cannot be opened.
     """
     lengths = {Reference.parse(use.reference): use.length for use in _used_here(revision) if use.length is not None}
-    known = SopsStore(revision.secrets, key.path).read(lengths)
+    known = store_of(revision, stores).read(lengths)
     return {reference: length for reference, length in lengths.items() if reference not in known}
 
 
-def _not_given(revision: Revision, key: Key) -> list[SecretUse]:
+def _not_given(revision: Revision, stores: Stores) -> list[SecretUse]:
     """What somebody else issues, the units use, and the SOPS file lacks."""
     uses = {Reference.parse(use.reference): use for use in _used_here(revision) if use.length is None}
-    known = SopsStore(revision.secrets, key.path).read(uses)
+    known = store_of(revision, stores).read(uses)
     return [use for reference, use in uses.items() if reference not in known]
 
 
@@ -84,13 +83,13 @@ def _used_here(revision: Revision) -> Iterator[SecretUse]:
             yield from facts.secrets
 
 
-def rotated(before: Revision, after: Revision, key: Key) -> dict[str, list[str]]:
+def rotated(before: Revision, after: Revision, stores: Stores) -> dict[str, list[str]]:
     """By unit: the references whose value is another one than before, and is there. Both files can be opened."""
     changed: dict[str, list[str]] = {}
     used = {name: references(unit) for name, unit in after.units.items()}
     every = sorted({reference for found in used.values() for reference in found})
-    old = SopsStore(before.secrets, key.path).read(every)
-    new = SopsStore(after.secrets, key.path).read(every)
+    old = store_of(before, stores).read(every)
+    new = store_of(after, stores).read(every)
     different = {reference for reference in old.keys() & new.keys() if old[reference] != new[reference]}
     for name, found in used.items():
         if both := sorted(str(reference) for reference in found & different):

@@ -102,13 +102,13 @@ class Controller:
         """The push gate: findings and, when none refuses it, the plan. Runs in the gate's thread."""
         revision = read_revision(repository, self.site.work, new, env, over=old or ZERO)
         engine = self.site.engine(no_secrets)
-        found = hindrances(revision, self.site.lab, self.site.key, engine.applied())
+        found = hindrances(revision, self.site.lab, self.site.stores, engine.applied())
         told = in_order([*revision.findings, *found])
         yield from map(str, told)
         if revision.checked is None or errors(told):
             yield refusal(told)
             return False
-        fresh = rotated(self.applied, revision, self.site.key) if self.applied else {}
+        fresh = rotated(self.applied, revision, self.site.stores) if self.applied else {}
         yield from plan_lines(plan_for(engine, revision), fresh)
         if self.applied and self.applied.checked:
             changes = exposure(self.applied.checked, revision.checked)
@@ -267,7 +267,7 @@ class Controller:
     def _look(self, applied: Revision) -> None:
         """See how everything is; what was changed by hand or stopped is put back."""
         try:
-            engine = self.site.engine(reader(applied, self.site.key))
+            engine = self.site.engine(reader(applied, self.site.stores))
             if self._healer.heal(self.site, engine, applied, look(self.site, engine, applied)):
                 look(self.site, engine, applied)
             self.looked = self.site.clock()

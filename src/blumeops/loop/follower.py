@@ -168,11 +168,11 @@ class Follower:
         return self._source[1]
 
     def _of(self, revision: Revision) -> Source | None:
-        found = source_of(revision, self.site.key, self.state)
+        found = source_of(revision, self.site.stores, self.state)
         if found is None and revision.checked is None and self.record.url:
             record = self.record
             found = source_as_before(
-                record.url, record.branch, record.token, revision, self.site.key, self.state
+                record.url, record.branch, record.token, revision, self.site.stores, self.state
             )  # fmt: skip
         return replace(found, remote=replace(found.remote, given_up=self._given_up)) if found else None
 

@@ -259,7 +259,7 @@ class Jobs:
                 look(self._site, self._engine(revision), revision, Around(names))
 
     def _engine(self, revision: Revision) -> LocalEngine:
-        return self._site.engine(reader(revision, self._site.key))
+        return self._site.engine(reader(revision, self._site.stores))
 
     def _go(self, act: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(act)

@@ -18,6 +18,8 @@ from blumeops.loop import probe
 from blumeops.render import local
 from blumeops.render.local_unit import LocalUnit
 from blumeops.secrets import scan, sops
+from blumeops.secrets.store import Store
+from blumeops.secrets.stores import Stores
 
 
 @dataclass(frozen=True)
@@ -79,3 +81,9 @@ def _checked(folder: Path) -> tuple[tuple[Finding, ...], CheckedLab | None]:
             checked = check(loaded)
             return checked.findings, checked.passed
     return tuple(refused), None
+
+
+def store_of(revision: Revision, stores: Stores) -> Store:
+    """Where the values of the revision's references are."""
+    setting = revision.checked.lab.settings.secrets if revision.checked else SecretsSetting()
+    return stores.of(setting, revision.secrets)

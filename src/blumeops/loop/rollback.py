@@ -14,11 +14,10 @@ from blumeops.base.errors import UserError
 from blumeops.base.findings import Finding, in_order
 from blumeops.forge.repository import Repository
 from blumeops.loop.admission import hindrances, missing_secrets
-from blumeops.loop.revision import Revision, read_revision
+from blumeops.loop.revision import Revision, read_revision, store_of
 from blumeops.loop.sync import Site, no_secrets, plan_for
 from blumeops.plan.compare import Plan
 from blumeops.secrets import rules, sops
-from blumeops.secrets.store import SopsStore
 from blumeops.status.records import Run
 
 AS_NOW = (sops.NAME, rules.NAME)
@@ -72,7 +71,7 @@ def prepare(site: Site, target: str) -> Rollback:
     subject = next((commit.subject for commit in repository.log(target, limit=1)), "")
     message = f"Roll back to {target[:8]}: {subject}\n\nThe files of {target}, with the secrets of now.\n"
     revision = read_revision(repository, site.work, repository.commit_as_before(target, files, message, head))
-    found = {*revision.findings, *hindrances(revision, site.lab, site.key, engine.applied())}
+    found = {*revision.findings, *hindrances(revision, site.lab, site.stores, engine.applied())}
     return Rollback(head, revision, tuple(in_order(found)), plan_for(engine, revision))
 
 
@@ -94,6 +93,6 @@ def _merged(before: Revision, now: bytes | None, site: Site) -> bytes | None:
     """The secrets of now, and those that only the old revision's file has and the old revision needs."""
     if now is None or before.secrets is None:
         return now if now is not None else before.secrets
-    missing = missing_secrets(replace(before, secrets=now), site.key)
-    old = SopsStore(before.secrets, site.key.path).read(missing) if missing else {}
-    return sops.updated(now, old, site.key)
+    missing = missing_secrets(replace(before, secrets=now), site.stores)
+    old = store_of(before, site.stores).read(missing) if missing else {}
+    return sops.updated(now, old, site.stores.key)

@@ -8,18 +8,18 @@ nothing refuses the commit; the way back is another commit, with the old values 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from blumeops.base.errors import UserError
 from blumeops.base.findings import Finding, in_order
 from blumeops.loop.admission import hindrances, references
-from blumeops.loop.revision import Revision, read_revision
+from blumeops.loop.revision import Revision, read_revision, store_of
 from blumeops.loop.sync import Site, no_secrets
 from blumeops.secrets import rules, sops
 from blumeops.secrets.generate import generate
 from blumeops.secrets.inventory import Entry, Use, inventory
 from blumeops.secrets.references import Reference
-from blumeops.secrets.store import SopsStore
+from blumeops.secrets.store import Remembering
 
 _ONCE = "the program takes it at its first start alone, and keeps its own"
 
@@ -59,14 +59,18 @@ def prepare(site: Site, wanted: Wanted) -> Changed:
     known = inventory(now.checked.lab, now.checked.facts) if now.checked else []
     made = _to_be_made(known, now, wanted.new)
     values = dict(wanted.values) | {each: generate(length) for each, length in made.items()}
-    before = SopsStore(now.secrets, site.key.path).read(values)
-    data = sops.updated(now.secrets, values, site.key) if values or now.secrets is None else now.secrets
+    before = store_of(now, site.stores).read(values)
+    if keeper := _keeper(site, now):
+        keeper.write(values)
+        changed = [each for each in sorted(values) if values[each] != before.get(each)]
+        return Changed(head, now, (), before, *_told(now, changed, _once_notes(known, values)))
+    data = sops.updated(now.secrets, values, site.stores.key) if values or now.secrets is None else now.secrets
     if wanted.add or wanted.remove:
-        data = sops.with_recipients(data, wanted.add, wanted.remove, site.key)
+        data = sops.with_recipients(data, wanted.add, wanted.remove, site.stores.key)
     if data == now.secrets:
         raise UserError("BLU514", sops.NAME, "nothing changes", "it has these values and recipients already")
     files: dict[str, bytes | None] = {sops.NAME: data}
-    lines = [f"note: {use.subject}: {_ONCE}" for use in _taken_once(known, values)]
+    lines = _once_notes(known, values)
     if wanted.add or wanted.remove:
         lines += [f"{sops.NAME} is opened by {', '.join(sops.recipients(data))}"]
         theirs = site.repository.content(head, rules.NAME)
@@ -83,8 +87,11 @@ def prepare(site: Site, wanted: Wanted) -> Changed:
 def undo(site: Site, done: Changed) -> Changed:
     """The commit on main's head, wherever that is by now, that has the old values again."""
     head = site.repository.resolve("main")
+    if keeper := _keeper(site, done.revision):
+        keeper.write(done.before)
+        return replace(done, parent=head, revision=read_revision(site.repository, site.work, head))
     now = site.repository.content(head, sops.NAME)
-    data = sops.updated(now, done.before, site.key)
+    data = sops.updated(now, done.before, site.stores.key)
     named = "\n".join(map(str, sorted(done.before)))
     subject = f"Take back {_count(len(done.before), 'secret')}: not everything got healthy with the new\n\n{named}\n"
     return _judged(site, head, {sops.NAME: data}, subject, {}, sorted(done.before))
@@ -100,12 +107,24 @@ def _judged(
     lines: Sequence[str] = (),
 ) -> Changed:
     revision = read_revision(site.repository, site.work, site.repository.commit_as_before(head, files, message, head))
-    found = {*revision.findings, *hindrances(revision, site.lab, site.key, site.engine(no_secrets).applied())}
+    found = {*revision.findings, *hindrances(revision, site.lab, site.stores, site.engine(no_secrets).applied())}
+    return Changed(head, revision, tuple(in_order(found)), before, *_told(revision, changed, lines))
+
+
+def _told(
+    revision: Revision, changed: Sequence[Reference], lines: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Who uses what is changed, and what a person reads of it."""
     users = tuple(name for name, unit in revision.units.items() if references(unit) & set(changed))
     told = [f"{each}: a new value" for each in changed]
     if changed:
         told.append(f"restarts: {', '.join(users)}" if users else "nothing that runs here uses it")
-    return Changed(head, revision, tuple(in_order(found)), before, users, (*told, *lines))
+    return users, (*told, *lines)
+
+
+def _keeper(site: Site, revision: Revision) -> Remembering | None:
+    """The store outside of the repository, where the lab names one."""
+    return site.stores.keeper(revision.checked.lab.settings.secrets) if revision.checked else None
 
 
 def _to_be_made(known: Sequence[Entry], now: Revision, names: Sequence[str]) -> dict[Reference, int]:
@@ -125,6 +144,10 @@ def _to_be_made(known: Sequence[Entry], now: Revision, names: Sequence[str]) -> 
             raise _unknown(name, meant)
         found |= made
     return found
+
+
+def _once_notes(known: Sequence[Entry], references: Container[Reference]) -> list[str]:
+    return [f"note: {use.subject}: {_ONCE}" for use in _taken_once(known, references)]
 
 
 def _taken_once(known: Sequence[Entry], references: Container[Reference]) -> list[Use]:

@@ -15,10 +15,9 @@ from blumeops.forge.remote import Remote
 from blumeops.forge.statuses import Api, api_of
 from blumeops.lab.model import Gitops
 from blumeops.lab.remotes import parse_remote
-from blumeops.loop.revision import Revision
-from blumeops.secrets.age import Key
+from blumeops.loop.revision import Revision, store_of
 from blumeops.secrets.references import Reference
-from blumeops.secrets.store import SopsStore
+from blumeops.secrets.stores import Stores
 
 TOKEN_FILE = "remote-token"  # noqa: S105  # a file's name
 
@@ -36,12 +35,12 @@ class Source:
     """A secret that is named and cannot be had."""
 
 
-def source_of(revision: Revision, key: Key, state: Path) -> Source | None:
+def source_of(revision: Revision, stores: Stores, state: Path) -> Source | None:
     """The source that the revision names."""
     gitops = revision.checked.lab.settings.gitops if revision.checked else Gitops()
     if gitops.url is None or leads_into(gitops.url, state):
         return None
-    values, problem = _secrets(revision, key, [gitops.token, gitops.webhook])
+    values, problem = _secrets(revision, stores, [gitops.token, gitops.webhook])
     token = _own_token(state) or values.get(gitops.token or "", "")
     return Source(
         Remote(gitops.url, gitops.branch, token), gitops.every, api_of(gitops), gitops.token or "",
@@ -49,9 +48,9 @@ def source_of(revision: Revision, key: Key, state: Path) -> Source | None:
     )  # fmt: skip
 
 
-def source_as_before(url: str, branch: str, reference: str, revision: Revision, key: Key, state: Path) -> Source:
+def source_as_before(url: str, branch: str, reference: str, revision: Revision, stores: Stores, state: Path) -> Source:
     """The source that was followed last, for a revision that cannot be read any more."""
-    values, problem = _secrets(revision, key, [reference or None])
+    values, problem = _secrets(revision, stores, [reference or None])
     return Source(
         Remote(url, branch, _own_token(state) or values.get(reference, "")), token_reference=reference, problem=problem
     )
@@ -63,12 +62,12 @@ def leads_into(url: str, state: Path) -> bool:
     return address.scheme == "file" and Path(address.path).resolve().is_relative_to(state.resolve())
 
 
-def _secrets(revision: Revision, key: Key, names: list[str | None]) -> tuple[dict[str, str], str]:
+def _secrets(revision: Revision, stores: Stores, names: list[str | None]) -> tuple[dict[str, str], str]:
     wanted = {name: Reference.parse(name) for name in names if name}
     if not wanted:
         return {}, ""
     try:
-        found = SopsStore(revision.secrets, key.path).read(wanted.values())
+        found = store_of(revision, stores).read(wanted.values())
     except BlumeError as error:
         return {}, str(error)
     missing = sorted(name for name, reference in wanted.items() if reference not in found)

@@ -23,7 +23,7 @@ from blumeops.loop.revision import Revision, read_revision
 from blumeops.loop.vault import reader, with_generated
 from blumeops.plan.compare import Plan, compare, start_order
 from blumeops.render.local_unit import LocalUnit
-from blumeops.secrets.age import Key
+from blumeops.secrets.stores import Stores
 from blumeops.status import records
 from blumeops.status.database import Database
 
@@ -41,7 +41,7 @@ class Site:
     repository: Repository
     work: Path
     database: Database
-    key: Key
+    stores: Stores
     engine: Callable[[Callable[[str], str]], LocalEngine]
     """An engine that asks the given function for secrets."""
     clock: Callable[[], float] = time.time
@@ -96,12 +96,13 @@ def sync(
     """
     applied = None
     try:
+        site.stores.forget()
         record = replace(records.site(site.database), name="here", wanted_revision=wanted)
         records.put_site(site.database, record)
         try:
             revision = _admitted(site, known or read_revision(site.repository, site.work, wanted))
             revision = _admitted(
-                site, with_generated(site.repository, site.work, revision, site.key, say, site.publish)
+                site, with_generated(site.repository, site.work, revision, site.stores, say, site.publish)
             )
             record = replace(record, wanted_revision=revision.name)
             records.put_site(site.database, record)
@@ -132,7 +133,7 @@ class NotAdmitted(Exception):
 
 def _admitted(site: Site, revision: Revision) -> Revision:
     """The revision, when nothing stands in its way. Raises NotAdmitted: what is not whole is never applied."""
-    found = errors(hindrances(revision, site.lab, site.key, site.engine(no_secrets).applied()))
+    found = errors(hindrances(revision, site.lab, site.stores, site.engine(no_secrets).applied()))
     if found or revision.checked is None:
         raise NotAdmitted(found)
     return revision
@@ -152,7 +153,7 @@ def _refused(site: Site, revision: str, findings: Sequence[Finding]) -> Synced:
 
 
 def _apply(site: Site, revision: Revision, say: Say, retry: bool, restore: bool) -> Synced:
-    engine = site.engine(reader(revision, site.key))
+    engine = site.engine(reader(revision, site.stores))
     plan = compare(revision.units, engine.applied())
     changes = [f"{change.unit}: {change.action}: {effect}" for change in plan.changes for effect in change.effects]
     clock = site.steady_clock()

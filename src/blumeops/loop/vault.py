@@ -7,13 +7,13 @@ from pathlib import Path
 
 from blumeops.base.errors import Unavailable, UserError
 from blumeops.forge.repository import Repository
-from blumeops.loop.admission import missing_secrets
-from blumeops.loop.revision import Revision, read_revision
+from blumeops.loop.admission import missing_secrets, references
+from blumeops.loop.revision import Revision, read_revision, store_of
 from blumeops.secrets import sops
 from blumeops.secrets.age import Key
 from blumeops.secrets.generate import generate
 from blumeops.secrets.references import Reference
-from blumeops.secrets.store import SopsStore
+from blumeops.secrets.stores import Stores
 
 PENDING = "generated-secrets"
 """The branch of our own forge with a commit that the remote did not take."""
@@ -23,7 +23,7 @@ def with_generated(
     repository: Repository,
     work: Path,
     revision: Revision,
-    key: Key,
+    stores: Stores,
     say: Callable[[str], None],
     publish: Callable[[Revision, str], bool] | None = None,
 ) -> Revision:
@@ -32,20 +32,26 @@ def with_generated(
     `publish` takes that commit to the remote first, where one is followed: our main is never ahead of it. What the
     remote does not take is kept as the branch `generated-secrets`, and the same values are tried again.
 
+    A store outside of the repository takes them at once, and no commit is made.
+
     Raises EngineError `BLU602` when main has moved meanwhile, UserError `BLU628` when the remote does not take the
     commit, and what `sops` raises for a file that it cannot open.
     """
-    missing = missing_secrets(revision, key)
+    missing = missing_secrets(revision, stores)
     if not missing:
+        return revision
+    assert revision.checked is not None
+    if keeper := stores.keeper(revision.checked.lab.settings.secrets):
+        say(f"generating {len(missing)} secrets into {revision.checked.lab.settings.secrets.here}")
+        keeper.write({each: generate(length) for each, length in missing.items()})
         return revision
     new = repository.child(PENDING, revision.name)
     if new is None:
-        new = _generated(repository, revision, key, missing, say)
+        new = _generated(repository, revision, stores.key, missing, say)
     try:
         published = publish is not None and publish(revision, new)
     except Unavailable as error:
         repository.branch(PENDING, new)
-        assert revision.checked is not None
         settings = revision.checked.lab.settings
         address = f"http://localhost:{settings.here.forge}/{settings.lab}.git"
         hint = f"do it yourself, in a clone of it: git pull {address} {PENDING} && git push"
@@ -73,15 +79,21 @@ def _generated(
     return repository.commit_as_before(revision.name, {sops.NAME: changed}, message, revision.name)
 
 
-def reader(revision: Revision, key: Key) -> Callable[[str], str]:
-    """A function from an `op://` reference to its value. It raises UserError `BLU510` for one that is not there."""
-    store = SopsStore(revision.secrets, key.path)
+def reader(revision: Revision, stores: Stores) -> Callable[[str], str]:
+    """A function from an `op://` reference to its value; the first that is asked for brings all that the units use.
+
+    It raises UserError `BLU510` for one that is not there, Unavailable `BLU524` where the store cannot be asked.
+    """
+    store = store_of(revision, stores)
+    known: dict[Reference, str] = {}
 
     def read(text: str) -> str:
         reference = Reference.parse(text)
-        values = store.read([reference])
-        if reference not in values:
-            raise UserError("BLU510", text, f"is not in {sops.NAME}", "add it there with `sops`")
-        return values[reference]
+        if reference not in known:
+            every = {each for unit in revision.units.values() if not known for each in references(unit)}
+            known.update(store.read({reference, *every}))
+        if reference not in known:
+            raise UserError("BLU510", text, "is not in the lab's store", f"blumeops secret set {text}")
+        return known[reference]
 
     return read

@@ -105,7 +105,7 @@ class Watcher:
     def _look(self, revision: Revision, around: Around) -> dict[str, Observed]:
         """In a thread. A unit that is being changed is left to whoever changes it."""
         try:
-            engine = self._site.engine(reader(revision, self._site.key))
+            engine = self._site.engine(reader(revision, self._site.stores))
             free = [name for name in around.names if not engine.busy(name)]
             return look(self._site, engine, revision, replace(around, names=free)) if free else {}
         except (

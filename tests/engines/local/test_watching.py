@@ -25,6 +25,7 @@ from blumeops.loop.sync import Site, look
 from blumeops.loop.watcher import Watcher
 from blumeops.render.local_unit import LocalUnit
 from blumeops.secrets.age import Key
+from blumeops.secrets.stores import Stores
 from blumeops.status import records
 from blumeops.status.database import open_database
 from tests.engines.local import units
@@ -47,7 +48,9 @@ def site(state: Path, engine: LocalEngine) -> Iterator[Site]:
     """A site without a forge: an engine, and a database."""
     database = open_database(state)
     nothing = cast(Any, None)
-    yield Site("first", nothing, state, database, Key(state / "age.key", ()), lambda _: engine_for(state))
+    yield Site(
+        "first", nothing, state, database, Stores(Key(state / "age.key", ()), state), lambda _: engine_for(state)
+    )
     database.close()
 
 
