@@ -22,7 +22,8 @@ def read_or_make(state: Path) -> str:
         token = ""
     if not token:
         token = secrets.token_urlsafe(32)
-        private_folder(state)
+        if not state.is_dir():  # one that is there is as the services of the site need it
+            private_folder(state)
         write_whole(path, token + "\n", PRIVATE)
     path.chmod(PRIVATE)
     return token
