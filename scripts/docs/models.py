@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from blumeops.facts.wiring import VOCABULARY
+from blumeops.facts.lookups import VOCABULARY
 from blumeops.lab import app, fields, model, quantities, schema
 from blumeops.render import ansible, kubernetes, local
 

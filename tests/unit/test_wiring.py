@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from blumeops.facts.lookups import VOCABULARY
 from blumeops.facts.parts import Address, FilePath, Folder, Listen, Part, SecretFile, SecretValue, Url
-from blumeops.facts.wiring import VOCABULARY, Wiring
+from blumeops.facts.wiring import Wiring
 from tests.written import LAB, check, passed, said
 
 APP = """\

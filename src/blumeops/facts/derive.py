@@ -9,7 +9,8 @@ from graphlib import CycleError
 from blumeops.base.findings import Place
 from blumeops.facts.callers import names_people
 from blumeops.facts.graph import Edge, edges, in_order
-from blumeops.facts.wiring import DatabaseUse, Wiring, database_use, secret_reference, wire
+from blumeops.facts.lookups import DatabaseUse, database_use, secret_reference
+from blumeops.facts.wiring import Wiring, wire
 from blumeops.lab.app import App
 from blumeops.lab.model import Lab, Service
 

@@ -8,7 +8,7 @@ files, and live in the provider's namespace: the superuser's password never leav
 from __future__ import annotations
 
 from blumeops.facts.derive import ServiceFacts
-from blumeops.facts.wiring import DatabaseUse
+from blumeops.facts.lookups import DatabaseUse
 from blumeops.render.kubernetes.manifest import Manifest, digest
 from blumeops.render.kubernetes.places import Site, by_operator, metadata
 from blumeops.render.kubernetes.pods import command, confined, image, resources, user
