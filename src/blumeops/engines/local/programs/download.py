@@ -1,8 +1,9 @@
 """One file by HTTPS, known by its SHA-256: whole and verified, or not there.
 
-In: an address, the SHA-256, the place. Out: the file, or `Failed` with the reason. Promised: bounded size and time; no
-other scheme than `https`, but for loopback; no redirect from `https` to `http`. What had come when a transfer ended is
-kept beside the place, and asked for no more; a file with another SHA-256 is not kept.
+In: an address, the SHA-256, the place. Out: the file, or `Failed` with the reason. Promised: bounded size; bounded time
+once the header is there (each piece of a header has `silence` only, so a server may draw it out); no other scheme than
+`https`, but for loopback; no redirect from `https` to `http`. What had come when a transfer ended is kept beside the
+place, and asked for no more; a file with another SHA-256 is not kept.
 """
 
 from __future__ import annotations
