@@ -62,9 +62,11 @@ def kept_as_json(site: SiteFolder) -> dict[str, object]:
 
 
 def _listed(found: Mapping[str, Kept]) -> str:
-    return ", ".join(
-        f"{name} ({in_bytes(each.size)}{' and a database' if each.grants else ''})" for name, each in found.items()
-    )
+    def said(each: Kept) -> str:
+        size = [in_bytes(each.size)] if each.size or not each.grants else []
+        return " and ".join([*size, *(["a database"] if each.grants else [])])
+
+    return ", ".join(f"{name} ({said(each)})" for name, each in found.items())
 
 
 def _agreed() -> bool:

@@ -63,7 +63,7 @@ def note(site: Site, unit: str) -> None:
 def kept(site: Site) -> dict[str, Kept]:
     """By unit, what is kept of those that are no more. Never raises."""
     folders, known = site.folders, site.records.known()
-    names = {path.name for path in _data(folders, "x").parent.glob("*/") if any(path.iterdir())}
+    names = {path.name for path in (folders.state / "data").glob("*/") if not _is_empty(path)}
     names |= {path.parent.name for path in site.records.folder.glob("*/kept.json")}
     found = {}
     for name in sorted(names - known):
@@ -128,6 +128,13 @@ def _delete(unit: str, path: Path) -> None:
             path.unlink(missing_ok=True)
     except OSError as error:
         raise EngineError("BLU750", unit, f"{error.filename or path} cannot be deleted: {error.strerror}") from error
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether there is nothing in it; what we may not look into is not empty."""
+    with suppress(OSError):
+        return not any(folder.iterdir())
+    return False
 
 
 def _read(folders: Folders, unit: str) -> Kept:
