@@ -13,12 +13,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import alerts
 import codes
 import commands
 import models
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 PARTS: dict[str, Callable[[], str]] = {
+    "alerts": alerts.alerts,
+    "dashboards": alerts.pictures,
     "commands": commands.page,
     "checks": codes.checks,
     "codes": codes.page,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -159,6 +160,23 @@ def test_prometheus_keeps_the_rules(site: Site) -> None:
     assert {found(rule)[1] for rule in rules} <= {"inactive", "pending"}
     settled = json.loads(site.ask("prometheus", "/api/v1/query?query=blumeops_settled").stdout)["data"]["result"]
     assert [each["value"][1] for each in settled] == ["1"]
+
+
+@pytest.mark.parametrize("app", ["caddy", "miniflux", "prometheus"])
+def test_what_an_app_shows_is_there(site: Site, app: str) -> None:
+    """The metrics of its panels are those that the real program tells (what counts nothing yet, has no series)."""
+    checked = check_folder(REPOSITORY / "labs/blumeops").passed
+    assert checked
+    metrics = checked.facts.services[app].app.metrics
+    assert metrics
+    asked = {name for panel in metrics.panels for name in re.findall(rf"\b(?:{app})_\w+", panel.query)}
+    asked -= {"miniflux_entries", *(name for name in asked if name.endswith("_bucket"))}
+    assert asked
+
+    def told() -> set[str]:
+        return set(json.loads(site.ask("prometheus", "/api/v1/label/__name__/values").stdout)["data"])
+
+    assert eventually(lambda: asked <= told(), seconds=40), asked - told()
 
 
 @pytest.mark.parametrize(("label", "service"), [("jellyfin", "jellyfin"), ("dj", "navidrome"), ("forge", "forgejo")])
