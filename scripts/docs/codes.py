@@ -38,6 +38,7 @@ MEANINGS = {
     "BLU106": "A service with `image:` does not say what state it keeps. `none` is an answer.",
     "BLU107": "A new lab's name, or the folder's that it is taken from, cannot be one.",
     "BLU108": "The key of a new lab would lie in the lab's own repository. It has to stay outside of Git.",
+    "BLU109": "A file in `dashboards/` is no dashboard as Grafana saves it.",
     "BLU110": "A host is named that the lab does not have.",
     "BLU111": "A cluster is named that the lab does not have.",
     "BLU112": "There is no such app in the catalogue or in the lab's `apps/`.",

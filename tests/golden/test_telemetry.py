@@ -11,6 +11,7 @@ import os
 import shutil
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -67,3 +68,26 @@ def test_every_file_says_where_it_is_from(path: str) -> None:
     text = found("blumeops")[path]
     head = "".join(text.splitlines(keepends=True)[:5])
     assert "erived" in head or path.startswith("cluster/loki/")
+
+
+def test_a_collector_may_read_and_nothing_else() -> None:
+    """Its objects are those that Kubernetes has, its pod uses the account, and no verb changes anything."""
+    checked = check_folder(LABS / "blumeops").passed
+    assert checked
+    tree = kubernetes.render(checked)
+    path = "argocd/manifests/alloy-k8s/"
+    objects = list(yaml.safe_load_all(tree.text(f"{path}access.yaml")))
+    (stateful,) = yaml.safe_load_all(tree.text(f"{path}statefulset.yaml"))
+    for each in (*objects, stateful):
+        kubernetes_validate.validate(each, "1.37", strict=True)
+    account, role, binding = objects
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+    assert not [rule for rule in role["rules"] if {"secrets", "nodes/proxy", "*"} & set(rule["resources"])]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    (subject,) = binding["subjects"]
+    assert (subject["name"], subject["namespace"]) == (account["metadata"]["name"], account["metadata"]["namespace"])
+    pod = stateful["spec"]["template"]["spec"]
+    assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == (account["metadata"]["name"], True)
+    others = [path for path in tree if path.endswith(("deployment.yaml", "statefulset.yaml")) and "alloy" not in path]
+    assert others
+    assert not [path for path in others if "automountServiceAccountToken: true" in tree.text(path)]

@@ -1,7 +1,7 @@
 """A folder becomes a Lab and every finding about its text and types.
 
-Enters: the lab's folder (lab.yaml, services/*.yaml, apps/<name>/, policy.hujson) and the catalogue. Leaves: a Lab of
-all that could be read, always, so that the checks can say the rest at once; findings say what could not.
+Enters: the lab's folder (lab.yaml, services/*.yaml, apps/<name>/, policy.hujson, dashboards/) and the catalogue.
+Leaves: a Lab of all that could be read, always, so that the checks can say the rest at once; findings say what could not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from blumeops.base.errors import UserError
 from blumeops.base.findings import Finding, Place
-from blumeops.lab import yaml
+from blumeops.lab import dashboards, yaml
 from blumeops.lab.app import App, AppSource, SecretSpec, State
 from blumeops.lab.files import CATALOGUE, Files
 from blumeops.lab.model import Lab, Member, Service, Settings, app_key
@@ -28,6 +28,7 @@ MOST_TOLD = 1000
 """Mistakes after which no more services are read: nobody mends so many at once."""
 COMPOSE_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*\.ya?ml")
 POLICY = "policy.hujson"
+DASHBOARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,9 @@ class _Reader(Files):
             app = self.image_app(name, service, files[name]) if service.image else self.app(key, app_files)
             if app is not None:
                 apps[key] = app
-        policy = self.policy()
+        policy, own = self.policy(), dict(self.dashboards())
         broken = frozenset(self.broken)
-        lab = Lab(settings, services, apps, app_files, self.documents, files, policy, broken, members)
+        lab = Lab(settings, services, apps, app_files, self.documents, files, policy, broken, members, own)
         return Loaded(lab, tuple(self.findings))
 
     def settings(self) -> Settings:
@@ -166,6 +167,22 @@ class _Reader(Files):
             self.findings.append(found)
             return None
         return found
+
+    def dashboards(self) -> Iterator[tuple[str, str]]:
+        """By name: Grafana's own words, passed on as they are."""
+        for path in sorted((self.folder / "dashboards").glob("*.json")):
+            file = f"dashboards/{path.name}"
+            found = self.bytes(path, file)
+            if isinstance(found, Finding):
+                self.findings.append(found)
+                continue
+            try:
+                if not DASHBOARD.fullmatch(path.stem):
+                    raise ValueError("is called by more than letters, digits, - and _")
+                yield path.stem, dashboards.read(found)
+            except ValueError as error:
+                hint = "save it in Grafana as JSON, and put that file there"
+                self.findings.append(Finding("BLU109", Place(file, 1, 1), file, str(error), hint))
 
     def service(self, name: str, entry: object, document: yaml.Document) -> Service | None:
         """One service without the fields that are wrong, so that the checks can say what else is; or None."""

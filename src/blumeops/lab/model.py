@@ -291,6 +291,8 @@ class Lab:
 
     members: Mapping[str, Member] = field(default_factory=dict)
     """By service: those that come from a Compose file."""
+    dashboards: Mapping[str, str] = field(default_factory=dict)
+    """By name: the lab's own, as JSON."""
 
     def app_of(self, service: str) -> App | None:
         """What runs as `service`; None when its app is not known."""

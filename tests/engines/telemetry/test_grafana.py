@@ -139,6 +139,17 @@ def test_what_a_person_writes_comes_out_as_it_went_in(tmp_path: Path) -> None:
         assert shown["targets"][0]["legendFormat"] == "{{y}}"
 
 
+def test_a_dashboard_of_the_labs_own_is_there_too(tmp_path: Path) -> None:
+    """As it was saved, whatever stands in it, on a host and in a cluster."""
+    saved = {"title": "Tea", "panels": [], "odd": 'a "b" {{ c }} \\ {% d %} \ud800 é\r'}
+    files = {"services/a.yaml": "grafana: {host: box}\nshown: {app: grafana, cluster: pods}\n"}
+    checked = passed(tmp_path, {**files, "dashboards/tea.json": json.dumps(saved)})
+    name = "ansible/roles/grafana/templates/provisioning/dashboards/own-tea.json.j2"
+    assert json.loads(evaluated(ansible.render(checked).text(name))) == saved
+    made = kubernetes.render(checked).text("argocd/manifests/shown/configmap.yaml")
+    assert json.loads(yaml.safe_load(made)["data"]["provisioning.dashboards.own-tea.json"]) == saved
+
+
 def evaluated(template: str) -> str:
     """A template as Ansible writes it."""
     return jinja2.Environment(keep_trailing_newline=True).from_string(template).render()

@@ -25,6 +25,8 @@ def provisioning(view: View, folder: str) -> Iterator[tuple[str, Text]]:
     )  # fmt: skip
     for name, told in dashboards(view):
         yield f"dashboards/{name}.json", (json.dumps(told, indent=2, ensure_ascii=False) + "\n",)
+    for name, text in sorted(view.checked.lab.dashboards.items()):
+        yield f"dashboards/own-{name}.json", (text,)
 
 
 def _sources(view: View) -> Iterator[Text | str]:
