@@ -1,7 +1,8 @@
 """A folder becomes a Lab and every finding about its text and types.
 
 Enters: the lab's folder (lab.yaml, services/*.yaml, apps/<name>/, policy.hujson, dashboards/) and the catalogue.
-Leaves: a Lab of all that could be read, always, so that the checks can say the rest at once; findings say what could not.
+Leaves: a Lab of all that could be read, always, so that the checks can say the rest at once; findings say what
+could not.
 """
 
 from __future__ import annotations
