@@ -22,15 +22,17 @@ _MOODS = {
 }  # fmt: skip
 
 
-def paint(text: str, mood: str, stream: TextIO = sys.stdout) -> str:
-    """The text in a colour, where the stream is a terminal and NO_COLOR is not set."""
+def paint(text: str, mood: str, stream: TextIO | None = None) -> str:
+    """The text in a colour, where the stream (stdout as it is now) is a terminal and NO_COLOR is not set."""
+    stream = stream or sys.stdout
     if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
     return f"\x1b[{_COLOURS[mood]}m{text}\x1b[0m"
 
 
-def fit(line: str, stream: TextIO = sys.stdout) -> str:
+def fit(line: str, stream: TextIO | None = None) -> str:
     """The line, cut to the width of the terminal where the stream is one: whoever reads a file or a pipe gets all."""
+    stream = stream or sys.stdout
     if not stream.isatty():
         return line
     columns = shutil.get_terminal_size().columns
@@ -96,7 +98,8 @@ def say_written(tree: FileTree, written: Sequence[Path], as_json: bool) -> None:
         say(str(path))
 
 
-def say_findings(findings: Sequence[Finding], stream: TextIO = sys.stdout) -> None:
+def say_findings(findings: Sequence[Finding], stream: TextIO | None = None) -> None:
     """Every finding on a line of its own; place first, so that editors and terminals can jump there."""
+    stream = stream or sys.stdout
     for finding in findings:
         print(finding, file=stream, flush=True)
