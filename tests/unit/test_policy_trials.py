@@ -135,6 +135,7 @@ def test_a_failure_names_the_rule() -> None:
     assert [rule.number for rule in trial.because] == [0]
     (trial,) = run([{"src": BOB, "accept": ["tag:web:80"]}])
     wanted = "should be let through, but no rule allows a device of bob@example.com to reach a device with tag:web"
+    wanted += "; who has a role is not known without --nodes"
     assert trial.why == wanted
 
 
@@ -174,3 +175,29 @@ def test_domains_are_the_tailnets_own() -> None:
     known = policy.Tailnet(domains=frozenset({"example.com"}))
     assert [finding.subject for finding in policy.foreign_domains(read.policy, known)] == ["example.net"]
     assert policy.foreign_domains(read.policy, policy.Tailnet()) == []
+
+
+VIA = {
+    "tagOwners": {"tag:exit": [], "tag:work": []},
+    "grants": [
+        {"src": ["tag:work"], "dst": ["autogroup:internet", "10.1.0.0/16"], "ip": ["443"], "via": ["tag:exit"]},
+        {"src": ["autogroup:admin"], "dst": ["tag:work"], "ip": ["22"]},
+    ],
+    "tests": [
+        {"src": "tag:work", "accept": ["8.8.8.8:443", "10.1.2.3:443"], "deny": ["8.8.8.8:80", "10.2.0.1:443"]},
+        {"src": ANN, "accept": ["tag:work:22"]},
+    ],
+}
+
+
+def test_a_router_stands_in_where_via_has_none() -> None:
+    """Tests are about rules: what a rule leads through a tag, a router with that tag would carry. Where the tailnet has
+    one it decides, and who has no role for want of a list of users is told that."""
+    read = policy.build(VIA, PLACE)
+    assert read.policy
+    *carried, role = policy.run_tests(read.policy)
+    assert [trial.passed for trial in carried] == [True] * 4
+    assert not role.passed
+    assert role.why.endswith("; who has a role is not known without --nodes")
+    known = policy.Tailnet((policy.Node("exit", tags=("tag:exit",), routes=("10.1.0.0/16",)),), {ANN: "admin"})
+    assert [trial.passed for trial in policy.run_tests(read.policy, known)] == [False, True, True, True, True]

@@ -21,11 +21,12 @@ WITH_PORTS = frozenset({TCP, UDP, SCTP})
 USUAL = (TCP, UDP, ICMP, ICMP6)
 """What a rule without a protocol is about."""
 PROTOCOLS = {
-    "icmp": ICMP, "igmp": 2, "ipv4": 4, "ip-in-ip": 4, "tcp": TCP, "egp": 8, "igp": 9, "udp": UDP, "gre": 47,
-    "esp": 50, "ah": 51, "sctp": SCTP,
+    "icmp": ICMP, "icmpv4": ICMP, "igmp": 2, "ipv4": 4, "ip-in-ip": 4, "tcp": TCP, "egp": 8, "igp": 9, "udp": UDP,
+    "dccp": 33, "gre": 47, "esp": 50, "ah": 51, "ipv6-icmp": ICMP6, "icmpv6": ICMP6, "tsmp": 99, "sctp": SCTP,
 }  # fmt: skip
+"""The names that Tailscale reads, whatever their case; of several for a number the first is ours.
+https://pkg.go.dev/tailscale.com/types/ipproto#Proto.UnmarshalText"""
 LAST_PORT = 65535
-_UNNAMED = {ICMP6: "ipv6-icmp"}
 ROLES = frozenset({"owner", "admin", "it-admin", "network-admin", "billing-admin", "auditor"})
 
 
@@ -180,7 +181,7 @@ ANY = Selector("any", "*", "*")
 
 def protocol_name(number: int) -> str:
     """`tcp` for 6; the number where it has no name."""
-    return next((name for name, known in PROTOCOLS.items() if known == number), _UNNAMED.get(number, str(number)))
+    return next((name for name, known in PROTOCOLS.items() if known == number), str(number))
 
 
 def ports_text(ports: Ports) -> str:

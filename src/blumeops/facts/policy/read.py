@@ -11,7 +11,7 @@ from typing import Any
 
 from blumeops.base.findings import Finding, Place, in_order
 from blumeops.facts.policy import definitions, hujson, rules, ssh_sections
-from blumeops.facts.policy.addresses import parse
+from blumeops.facts.policy.addresses import parse, union
 from blumeops.facts.policy.hujson import MOST_FINDINGS, Document, Value, shown
 from blumeops.facts.policy.model import ANY, Approvers, NodeAttributes, Policy, Ports, Rule, Selector, Target
 from blumeops.facts.policy.notes import Notes
@@ -21,7 +21,8 @@ SECTIONS = (
     "acls", "autoApprovers", "defaultSrcPosture", "derpMap", "disableIPv4", "grants", "groups", "hosts", "ipsets",
     "nodeAttrs", "OneCGNATRoute", "postures", "randomizeClientPort", "ssh", "sshTests", "tagOwners", "tests",
 )  # fmt: skip
-_POOL = parse("100.64.0.0/10")
+_POOL = parse("100.64.0.0/10") - union(map(parse, ("100.100.100.0/24", "100.115.92.0/23")))
+"""Less what Tailscale keeps for itself: https://tailscale.com/kb/1304/ip-pool"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,11 @@ def _pool(text: str, item: Value, notes: Notes) -> None:
         inside = False
     if not inside:
         notes.add(
-            "BLU264", item, text or '""', "is no range of 100.64.0.0/10, which pools are taken from", "write a CIDR"
+            "BLU264",
+            item,
+            text or '""',
+            "is no range of 100.64.0.0/10 outside what Tailscale keeps for itself",
+            "write a CIDR without 100.100.100.0/24 and 100.115.92.0/23",
         )
 
 

@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from blumeops.facts.policy.definitions import posture_names
 from blumeops.facts.policy.hujson import Value, shown
 from blumeops.facts.policy.model import (
-    ICMP,
-    ICMP6,
     LAST_PORT,
     PROTOCOLS,
     USUAL,
@@ -53,7 +51,7 @@ def acls(
             notes.add(
                 "BLU243", fields.get("action", entry), "action", f"is {shown(str(said))}, not accept", 'write "accept"'
             )
-        protocols = _protocols(notes.string(fields.get("proto"), "proto"), fields.get("proto"), notes)
+        protocols = _protocols(fields.get("proto"), notes)
         sources = _sources(_either(fields, "src", "users", notes), names, notes)
         targets = []
         for text, item in notes.strings(_either(fields, "dst", "ports", notes), "dst"):
@@ -88,6 +86,9 @@ def grants(
         if not ports and not capabilities and len(notes.findings) == before:
             notes.add("BLU246", entry, f"grants[{number}]", "has neither ip nor app", 'add "ip": ["tcp:443"], or ["*"]')
         selectors = [choose(text, item, "dst", names, notes) for text, item in notes.strings(fields.get("dst"), "dst")]
+        if capabilities and any(s and s.kind == "autogroup" and s.name == "internet" for s in selectors):
+            notes.add("BLU240", entry, "autogroup:internet", "is no device that could be given an app's capabilities",
+                      "name devices, or leave app out")  # fmt: skip
         via = []
         for text, item in notes.strings(fields.get("via"), "via"):
             if text in names.tags:
@@ -112,11 +113,9 @@ def port(text: str) -> int | None:
 
 
 def protocol(text: str) -> tuple[int, ...] | None:
-    """The numbers of a protocol's name (`icmp` is both of them) or number; None when it is none."""
-    if text == "icmp":
-        return (ICMP, ICMP6)
-    if text in PROTOCOLS:
-        return (PROTOCOLS[text],)
+    """The number of a protocol's name (`icmp` is that of IPv4 alone) or number; None when it is none."""
+    if (name := text.lower()) in PROTOCOLS:
+        return (PROTOCOLS[name],)
     return (int(text),) if re.match(r"[1-9][0-9]{0,2}\Z", text) and int(text) < 256 else None
 
 
@@ -149,7 +148,10 @@ def _sources(value: Value | None, names: Names, notes: Notes) -> tuple[Selector,
     return tuple(selector for selector in chosen if selector)
 
 
-def _protocols(text: str, value: Value | None, notes: Notes) -> tuple[int, ...]:
+def _protocols(value: Value | None, notes: Notes) -> tuple[int, ...]:
+    """What `proto` says: a name or a number, the latter also without quotes."""
+    numeric = value is not None and isinstance(value.data, int) and not isinstance(value.data, bool)
+    text = str(value.data) if value is not None and numeric else notes.string(value, "proto")
     if not text or value is None:
         return USUAL
     found = protocol(text)

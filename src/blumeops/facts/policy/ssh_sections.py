@@ -46,6 +46,9 @@ def ssh(
         sources = _chosen(fields.get("src"), "src", names, notes)
         destinations = _chosen(fields.get("dst"), "dst", names, notes)
         _period(fields.get("checkPeriod"), notes)
+        if action == "accept" and "checkPeriod" in fields:
+            notes.add("BLU259", fields["checkPeriod"], "checkPeriod", "is of no effect beside accept", 'write "check", '
+                      "or leave it out", "warning")  # fmt: skip
         users = _users(fields.get("users"), entry, names, notes)
         environment = tuple(text for text, _ in notes.strings(fields.get("acceptEnv"), "acceptEnv"))
         chosen = posture_names(fields.get("srcPosture"), postures, "srcPosture", notes) or default

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from blumeops.base.findings import Finding, Place
-from blumeops.facts.policy.addresses import INTERNET
+from blumeops.facts.policy.addresses import EXIT_ROUTES, INTERNET
 from blumeops.facts.policy.decide import End, decide
 from blumeops.facts.policy.hujson import shown
 from blumeops.facts.policy.logins import logins, may_log_in
@@ -73,6 +73,9 @@ class _Court:
             self._prepare((test.source, *test.accept, *test.deny))
         for ssh_test in policy.ssh_tests:
             self._prepare((ssh_test.source, *ssh_test.destinations))
+        self._carry(policy)
+        named = {s.name for rule in policy.rules for s in (*rule.sources, *(t.selector for t in rule.targets))}
+        self.unsure = "" if tailnet.roles or not named & ROLES else "; who has a role is not known without --nodes"
         nodes = (*tailnet.nodes, *self.added.values())
         self.resolver = Resolver(
             replace(policy, groups=self.groups), replace(tailnet, nodes=nodes, roles=self.roles)
@@ -107,7 +110,7 @@ class _Court:
             elif allow and len(let) < len(decisions):
                 closed = next(pair for pair in decisions if not any(decision.allowed for decision in pair))[0]
                 ends = f"{shown(closed.source)} to reach {shown(closed.destination)}"
-                why = f"should be let through, but no rule allows {ends}"
+                why = f"should be let through, but no rule allows {ends}{self.unsure}"
                 yield Trial(wanted.place, text, False, why, "BLU271")
             elif not allow and let:
                 why = f"should be denied, but {because[0].place} allows it"
@@ -146,7 +149,7 @@ class _Court:
         for got, rule in found:
             if got != outcome:
                 by = f" by ssh[{rule.number}]" if rule else ""
-                why = f"should be {words[outcome]}, but is {words[got]}{by}"
+                why = f"should be {words[outcome]}, but is {words[got]}{by}{self.unsure}"
                 return Trial(wanted.place, text, False, why, "BLU273")
         return Trial(wanted.place, text, True)
 
@@ -177,6 +180,15 @@ class _Court:
                     self._stand_in("a member")
                 case _:
                     pass
+
+    def _carry(self, policy: Policy) -> None:
+        """Where a rule leads through routers that the tailnet has none of, let one stand in: tests are about rules."""
+        for rule in policy.rules:
+            for tag in rule.via if not any(self.before.by_tag.get(each) for each in rule.via) else ():
+                before = self.added.get(tag)
+                pieces = (piece for target in rule.targets for piece in target.selector.pieces)
+                routes = dict.fromkeys((*(before.routes if before else ()), *EXIT_ROUTES, *pieces))
+                self.added[tag] = Node(f"a device with {tag}", tags=(tag,), routes=tuple(routes))
 
     def _stand_in(self, user: str) -> None:
         self.added[user] = Node(f"a device of {user}", user=user)
