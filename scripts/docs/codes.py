@@ -156,7 +156,7 @@ MEANINGS = {
     "BLU531": "A running service uses the secret that is to be taken away.",
     "BLU533": "A token of the Connect API: its name is taken or unknown, or their file is damaged.",
     "BLU534": "A request to the Connect API, or an option of `connect serve`, that is malformed.",
-    "BLU535": "An item of the Connect API that is there already, or was changed since the client read it.",
+    "BLU535": "An item that a client of the Connect API would put over another, or based on what it is no more.",
     "BLU532": "The store takes no changes from here: the lab follows a remote.",
     "BLU600": "A git command of ours failed; its words follow.",
     "BLU601": "There is no such revision on the forge.",

@@ -7,6 +7,7 @@ Who asks is known before anything else is read; every 401, 403 and 421 is a line
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -79,7 +80,8 @@ def _guarded(door: Door, answer: _Answer) -> _Endpoint:
         except BlumeError as error:
             response = _failed(door, request, error)
         except Exception as error:  # whatever it is, its words may hold a value: none of them is told
-            door.audit(status=500, why=f"BLU999 {type(error).__name__}", **about_request(request))
+            with suppress(BlumeError):
+                door.audit(status=500, why=f"BLU999 {type(error).__name__}", **about_request(request))
             response = _refused(request, HTTPException(500, "a bug of ours (BLU999)"))
         door.journal.note(request, token, response.status_code, door.clock())
         return response
@@ -111,7 +113,8 @@ def _authenticated(door: Door, request: Request) -> Token:
     found = door.tokens.find(text, door.clock()) if text else Wrong("no bearer token")
     if isinstance(found, Token):
         return found
-    door.attempts.failed(key)
+    if text:  # who sends none guesses nothing
+        door.attempts.failed(key)
     last = {"then": "barred"} if door.attempts.wait(key) else {}
     door.audit(status=401, why=found.why, token=found.id, **about_request(request), **last)
     raise HTTPException(401, "Invalid bearer token", {"WWW-Authenticate": "Bearer"})
@@ -137,7 +140,8 @@ def _failed(door: Door, request: Request, error: BlumeError) -> Response:
     status = _STATUS.get(error.code, 503 if isinstance(error, Unavailable) else 500)
     if status < 500:
         return _refused(request, HTTPException(status, f"{error.subject}: {error.message}"))
-    door.audit(status=status, why=str(error), **about_request(request))
+    with suppress(BlumeError):  # the log itself may be what cannot be written
+        door.audit(status=status, why=str(error), **about_request(request))
     return _refused(request, HTTPException(status, f"the store does not answer ({error.code})"))
 
 

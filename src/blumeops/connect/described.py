@@ -22,7 +22,7 @@ def description(version: str) -> Schema:
     """The whole of it."""
     vault, item, file = (_parameter(name) for name in ("vault", "item", "file"))
     one = "/v1/vaults/{vault}/items/{item}"
-    body = {"application/json": {"schema": _ref("NewItem")}}
+    new, whole = _json(_ref("NewItem")), _json(_ref("WholeItem"))
     patch = {"application/json": {"schema": {"type": "array", "items": _ref("Operation")}}}
     return {
         "openapi": "3.1.0",
@@ -37,11 +37,11 @@ def description(version: str) -> Schema:
             "/v1/vaults/{vault}": {"get": _operation("One vault", _json(_ref("Vault")), [vault], "403")},
             "/v1/vaults/{vault}/items": {
                 "get": _operation("Items, without their fields", _list("ItemSummary"), [vault, _FILTER], "403"),
-                "post": _operation("A new item", _json(_ref("Item")), [vault], "403", "409", "413", body=body),
+                "post": _operation("A new item", _json(_ref("Item")), [vault], "403", "409", "413", body=new),
             },
             one: {
                 "get": _operation("An item", _json(_ref("Item")), [vault, item], "403", "404"),
-                "put": _operation("An item as a whole", _json(_ref("Item")), [vault, item], *_WRITING, body=body),
+                "put": _operation("An item as a whole", _json(_ref("Item")), [vault, item], *_WRITING, body=whole),
                 "patch": _operation("Single fields", _json(_ref("Item")), [vault, item], *_WRITING, body=patch),
                 "delete": _operation("No item any more", None, [vault, item], "403", "404", "409"),
             },
@@ -88,6 +88,19 @@ _SUMMARY: Mapping[str, Schema] = {
 }  # fmt: skip
 _SECTION = {"id": _TEXT, "label": _TEXT}
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9._-]+( +[A-Za-z0-9._-]+)*$", "maxLength": 256}
+
+
+def _wanted(least: int) -> Schema:
+    """An item that a client sends, with so many fields at least."""
+    fields = {"type": "array", "items": _ref("NewField"), "minItems": least, "maxItems": 1000}
+    sections = {"type": "array", "items": _object(_SECTION, "id", "label", closed=False), "maxItems": 1000}
+    properties = {
+        "title": _NAME, "fields": fields, "id": _ID, "vault": _object({"id": _ID}), "version": {"type": "integer"},
+        "sections": sections,
+    }  # fmt: skip
+    return _object(properties, "id", "vault", "version", "sections", closed=False)
+
+
 _SCHEMAS: Mapping[str, Schema] = {
     "Error": _object({"status": {"type": "integer"}, "message": _TEXT}),
     "Health": _object({
@@ -110,11 +123,8 @@ _SCHEMAS: Mapping[str, Schema] = {
         **_SUMMARY, "sections": {"type": "array", "items": _object(_SECTION)},
         "fields": {"type": "array", "items": _ref("Field")}, "files": {"type": "array", "items": _ref("File")},
     }),
-    "NewItem": _object({
-        "title": _NAME, "fields": {"type": "array", "items": _ref("NewField"), "maxItems": 1000},
-        "id": _ID, "vault": _object({"id": _ID}), "version": {"type": "integer"},
-        "sections": {"type": "array", "items": _object(_SECTION, "id", "label", closed=False), "maxItems": 1000},
-    }, "id", "vault", "version", "sections", closed=False),
+    "NewItem": _wanted(1),
+    "WholeItem": _wanted(0),
     "NewField": _object({
         "label": _NAME, "value": {"type": "string", "maxLength": 65536}, "id": _TEXT,
         "section": _object(_SECTION, "id", "label", closed=False), "generate": {"type": "boolean"},

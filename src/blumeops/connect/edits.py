@@ -77,9 +77,9 @@ _OPERATIONS = TypeAdapter(Annotated[list[_Operation], Field(max_length=1000)])
 def created(data: object, vault: str, vault_id: str, known: Sequence[Item]) -> tuple[str, Edit]:
     """A new item: its title, and the edit. Raises also UserError `BLU535` for a title that is taken."""
     body = _valid(_Item, data)
-    if body.vault and body.vault.id != vault_id:
-        _refuse("vault.id", "is another vault than the one in the address")
     _name(body.title, "title")
+    if body.vault and body.vault.id != vault_id:
+        raise UserError("BLU535", "vault.id", "is another vault than the one in the address")
     if any(item.name == body.title for item in known):
         raise UserError("BLU535", body.title, "is the title of an item in this vault already", "change that one")
     values = _values(body, vault, body.title, None)
@@ -93,9 +93,9 @@ def replaced(data: object, item: Item) -> Edit:
     version than the one that is there."""
     body = _valid(_Item, data)
     if body.id and body.id != item.id:
-        _refuse("id", "is another item than the one in the address")
+        raise UserError("BLU535", "id", "is another item than the one in the address")
     if body.title != item.name:
-        _refuse("title", "cannot change, since references name it: create another item")
+        raise UserError("BLU535", "title", "cannot change, since references name it: create another item")
     if body.version is not None and body.version != item.version:
         raise UserError("BLU535", item.name, "was changed since that version", "get it again")
     if item.document and not body.fields:  # documents show their content as a file, so it does not come back

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,7 +69,14 @@ def served(folder: Path, port: int = 0) -> Iterator[Server]:
     ]  # fmt: skip
     with (
         (folder / "stderr").open("w") as errors,
-        subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=folder) as process,
+        subprocess.Popen(
+            argv,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=folder,
+            env={**os.environ, "TMPDIR": str(folder)},
+        ) as process,
     ):
         try:
             assert process.stdout

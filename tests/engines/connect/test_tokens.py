@@ -9,24 +9,32 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from blumeops.connect.described import description
 from tests.engines.connect.server import LAB, MINIFLUX, PEOPLE, Server
 
 ITEM = f"/v1/vaults/{LAB}/items/{MINIFLUX}"
-PATHS = [
-    "/v1/vaults", f"/v1/vaults/{LAB}", f"/v1/vaults/{LAB}/items", ITEM, f"{ITEM}/files", f"{ITEM}/files/{MINIFLUX}",
-    f"{ITEM}/files/{MINIFLUX}/content", "/v1/activity",
-]  # fmt: skip
+OPERATIONS = [
+    (method.upper(), path.format(vault=LAB, item=MINIFLUX, file=MINIFLUX))
+    for path, methods in description("").get("paths", {}).items()
+    for method, operation in methods.items()
+    if operation.get("security") != []
+]
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_without_a_token_nothing_is_told(server: Server, path: str) -> None:
-    """401 with a challenge, before the address is looked at; and one line in the log."""
-    with server.client() as client:
-        answer = client.get(path)
-    assert (answer.status_code, answer.json()) == (401, {"status": 401, "message": "Invalid bearer token"})
-    assert answer.headers["www-authenticate"] == "Bearer"
-    (line,) = server.log()
-    assert (line["status"], line["why"], line["path"]) == (401, "no bearer token", path)
+@pytest.mark.parametrize("token", ["", "nonsense"])
+def test_without_a_token_nothing_is_told(shared: Server, token: str) -> None:
+    """Every operation that is described: 401 with a challenge, whatever the address; and one line each in the log."""
+    assert len(OPERATIONS) == 12
+    before = len(shared.log())
+    with shared.client(token) as client:
+        answers = [client.request(method, path) for method, path in OPERATIONS]
+    barred = 10 if token else len(OPERATIONS)  # wrong ones are counted
+    assert [answer.status_code for answer in answers] == [401] * barred + [429] * (len(OPERATIONS) - barred)
+    assert {answer.text for answer in answers[:barred]} == {'{"status":401,"message":"Invalid bearer token"}'}
+    assert {answer.headers["www-authenticate"] for answer in answers[:barred]} == {"Bearer"}
+    why = "no token of ours" if token else "no bearer token"
+    found = [(line["method"], line["path"], line["why"]) for line in shared.log()[before:]]
+    assert found == [(*operation, why) for operation in OPERATIONS[:barred]]
 
 
 def test_wrong_tokens_are_told_apart_in_the_log_alone(server: Server) -> None:
