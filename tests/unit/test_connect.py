@@ -15,6 +15,7 @@ from blumeops.connect import edits
 from blumeops.connect.audit import Attempts, Audit
 from blumeops.connect.shapes import matches, whole
 from blumeops.connect.tokens import Token, Tokens, Wrong
+from blumeops.secrets.cabinet import Edit
 from blumeops.secrets.items import Item, vault_id, vaults
 from blumeops.secrets.references import Reference
 
@@ -40,7 +41,7 @@ def shown(item: Item, **values: str) -> dict[str, Any]:
     return got
 
 
-def told(edit: edits.Edit) -> tuple[dict[str, str], list[str]]:
+def told(edit: Edit) -> tuple[dict[str, str], list[str]]:
     """Values by name of their field, and what goes."""
     return (
         {"/".join(reference.path[2:]): value for reference, value in edit.values.items()},
@@ -132,8 +133,8 @@ def test_another_filter_is_refused(wanted: str) -> None:
 def test_a_client_that_sends_back_what_it_got_changes_nothing() -> None:
     """Sections, purposes, all that we show: understood as the same."""
     for item in (an_item("password", "username", "a/key", "b/key"), an_item("document")):
-        assert edits.replaced(shown(item), item) == edits.Edit()
-        assert edits.patched([], item) == edits.Edit()
+        assert edits.replaced(shown(item), item) == Edit()
+        assert edits.patched([], item) == Edit()
 
 
 def test_an_item_is_replaced_as_a_whole() -> None:

@@ -92,9 +92,9 @@ _NAME = {"type": "string", "pattern": "^[A-Za-z0-9._-]+( +[A-Za-z0-9._-]+)*$", "
 
 def _wanted(least: int) -> Schema:
     """An item that a client sends, with so many fields at least."""
-    fields = {"type": "array", "items": _ref("NewField"), "minItems": least, "maxItems": 1000}
-    sections = {"type": "array", "items": _object(_SECTION, "id", "label", closed=False), "maxItems": 1000}
-    properties = {
+    fields: Schema = {"type": "array", "items": _ref("NewField"), "minItems": least, "maxItems": 1000}
+    sections: Schema = {"type": "array", "items": _object(_SECTION, "id", "label", closed=False), "maxItems": 1000}
+    properties: dict[str, Schema] = {
         "title": _NAME, "fields": fields, "id": _ID, "vault": _object({"id": _ID}), "version": {"type": "integer"},
         "sections": sections,
     }  # fmt: skip

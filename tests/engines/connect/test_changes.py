@@ -70,7 +70,7 @@ def test_two_who_change_one_item_at_once_lose_nothing(server: Server) -> None:
     barrier = threading.Barrier(2)
 
     def push(name: str) -> list[int]:
-        codes = []
+        codes: list[int] = []
         with server.client(token) as client:
             while not codes or codes[-1] == 409:
                 item = client.get(ITEM).json()
