@@ -201,3 +201,15 @@ def test_a_router_stands_in_where_via_has_none() -> None:
     assert role.why.endswith("; who has a role is not known without --nodes")
     known = policy.Tailnet((policy.Node("exit", tags=("tag:exit",), routes=("10.1.0.0/16",)),), {ANN: "admin"})
     assert [trial.passed for trial in policy.run_tests(read.policy, known)] == [False, True, True, True, True]
+
+
+def test_all_tagged_devices_may_be_a_destination_of_ssh() -> None:
+    """Whoever the source is, as for a tag; and devices of people are none of them."""
+    rule = {"action": "accept", "src": ["ann@example.com", "tag:a"], "dst": ["autogroup:tagged"], "users": ["root"]}
+    tests = [{"src": ANN, "dst": ["tag:a"], "accept": ["root"], "deny": ["ann"]},
+             {"src": "tag:a", "dst": ["tag:a"], "accept": ["root"]},
+             {"src": BOB, "dst": ["tag:a"], "deny": ["root"]},
+             {"src": ANN, "dst": [BOB, ANN], "deny": ["root"]}]  # fmt: skip
+    read = policy.build({"tagOwners": {"tag:a": []}, "ssh": [rule], "sshTests": tests}, PLACE)
+    assert read.policy, read.findings
+    assert [str(trial) for trial in policy.run_tests(read.policy) if not trial.passed] == []

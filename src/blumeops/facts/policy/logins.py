@@ -88,7 +88,7 @@ def _reached(resolver: Resolver, rule: SshRule, index: int, sources: Mask) -> tu
     bits = resolver.bits[index]
     reached: Mask = 0
     for selector in rule.destinations:
-        if selector.kind == "autogroup":
+        if selector.kind == "autogroup" and selector.name == "self":
             reached |= sources & resolver.self_mask(index)
         elif resolver.mask(selector) & bits:
             reached |= sources

@@ -18,8 +18,8 @@ from blumeops.facts.policy.notes import Notes
 from blumeops.facts.policy.selectors import Names, Where, choose
 
 SECTIONS = (
-    "acls", "autoApprovers", "defaultSrcPosture", "derpMap", "disableIPv4", "grants", "groups", "hosts", "ipsets",
-    "nodeAttrs", "OneCGNATRoute", "postures", "randomizeClientPort", "ssh", "sshTests", "tagOwners", "tests",
+    "acls", "attrConfig", "autoApprovers", "defaultSrcPosture", "derpMap", "disableIPv4", "grants", "groups", "hosts",
+    "ipsets", "nodeAttrs", "OneCGNATRoute", "postures", "randomizeClientPort", "ssh", "sshTests", "tagOwners", "tests",
 )  # fmt: skip
 _POOL = parse("100.64.0.0/10") - union(map(parse, ("100.100.100.0/24", "100.115.92.0/23")))
 """Less what Tailscale keeps for itself: https://tailscale.com/kb/1304/ip-pool"""
@@ -88,7 +88,13 @@ def _policy(root: Value, file: str, notes: Notes) -> Policy:
         notes.add(
             "BLU240", old, "autogroup:members", "stands beside autogroup:member", "write autogroup:member everywhere"
         )
-    for name, kind in (("disableIPv4", bool), ("randomizeClientPort", bool), ("OneCGNATRoute", str), ("derpMap", dict)):
+    for name, kind in (
+        ("disableIPv4", bool),
+        ("randomizeClientPort", bool),
+        ("OneCGNATRoute", str),
+        ("derpMap", dict),
+        ("attrConfig", dict),
+    ):
         if name in fields:
             notes.typed(fields[name], kind, name)
     return policy

@@ -27,7 +27,7 @@ AUTOGROUPS: dict[str, frozenset[str]] = {
     "shared": frozenset({"src", "ssh src"}),
     "danger-all": frozenset({"src"}),
     "nonroot": frozenset(),
-    "tagged": _EVERY,
+    "tagged": _EVERY | {"ssh dst"},
     **dict.fromkeys(sorted(_PEOPLE), _EVERY),
 }
 """Each autogroup, and where it may stand. `nonroot` is for the users of SSH rules alone."""

@@ -116,7 +116,8 @@ def _pairs(rule: SshRule, entry: Value, notes: Notes) -> None:
             "BLU250", entry, tagged[0].text, "is a tagged source, and nobody is there to be checked", 'use "accept"'
         )
     for destination in rule.destinations:
-        if destination.kind == "autogroup" and not followed_by_self(rule.sources, any_too=False):
+        to_self = destination.kind == "autogroup" and destination.name == "self"
+        if to_self and not followed_by_self(rule.sources, any_too=False):
             wrong = next(s.text for s in rule.sources if not followed_by_self((s,), any_too=False))
             hint = "name users, groups, autogroup:member or a role as sources"
             notes.add("BLU241", entry, destination.text, f"cannot follow the source {shown(wrong)}", hint)
