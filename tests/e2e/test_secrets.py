@@ -167,7 +167,7 @@ def test_a_push_with_a_secret_in_it_is_refused(site: Site, clone: Clone) -> None
     allow = "secrets:\n  store: sops\n  vault: first\n  allow: [{file: notes.md, reason: it opens nothing at all}]"
     clone.change("secrets: {store: sops, vault: first}", allow, "Allow it", "lab.yaml")
     clone.push()
-    eventually(lambda: site.is_settled(site.head()))
+    assert eventually(lambda: site.is_settled(site.head()))
 
 
 def test_what_nobody_uses_any_more_is_said(site: Site, clone: Clone) -> None:
@@ -175,6 +175,6 @@ def test_what_nobody_uses_any_more_is_said(site: Site, clone: Clone) -> None:
     clone.git("pull", "-q")
     clone.change("picky: {host: server}\n", "", "No picky")
     clone.push()
-    eventually(lambda: site.is_settled(site.head()))
+    assert eventually(lambda: site.is_settled(site.head()))
     found = site.json("secret", "check")["findings"]
     assert {(each["code"], each["subject"]) for each in found} == {("BLU517", WORD), ("BLU517", TOKEN)}

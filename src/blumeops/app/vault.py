@@ -23,6 +23,7 @@ from blumeops.secrets.age import Key, find_key
 from blumeops.secrets.ages import changed_at
 from blumeops.secrets.inventory import Entry, ambiguous, inventory, unused
 from blumeops.secrets.references import Reference
+from blumeops.secrets.stores import Stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,11 @@ class Vault:
     stored: frozenset[Reference]
 
 
-def read(site: SiteFolder, lab: str, folder: Path | None) -> Vault:
+def read(site: SiteFolder, lab: str, folder: Path | None, age_key: Path | None) -> Vault:
     """The secrets of the forge's main or, before there is one, of the lab's folder.
 
-    Raises UserError `BLU504` for a store that is damaged, `BLU515` for a lab that does not pass the checks.
+    Raises UserError `BLU504` for a store that is damaged, `BLU515` for a lab that does not pass the checks, Unavailable
+    `BLU524` where another store than the SOPS file is named, and is away.
     """
     repository = Repository(site.repository / f"{lab}.git")
     if repository.path.is_dir() and (head := repository.head()):
@@ -57,6 +59,10 @@ def read(site: SiteFolder, lab: str, folder: Path | None) -> Vault:
     if checked is None:
         raise UserError("BLU515", source, "does not pass the checks, so that nobody knows who uses what", "mend it")
     entries = tuple(inventory(checked.lab, checked.facts))
+    setting = checked.lab.settings.secrets
+    if keeper := Stores(Key(age_key or site.age_key, ()), site.path).keeper(setting):
+        stored = frozenset(keeper.read(entry.reference for entry in entries if needed_here(entry)))
+        return Vault(f"{source}, and {setting.here}", checked, entries, None, {}, stored)
     return Vault(source, checked, entries, data, since, frozenset(sops.stored(data) if data else ()))
 
 
@@ -75,9 +81,7 @@ def _missing(vault: Vault) -> Iterator[Finding]:
     for entry in vault.entries:
         if entry.reference in vault.stored or entry.length is not None or (elsewhere and not needed_here(entry)):
             continue
-        message = (
-            f"is not in {sops.NAME}, and nothing makes it: {', '.join(use.subject for use in entry.uses)} needs it"
-        )
+        message = f"is not in the store, and nothing makes it: {', '.join(use.subject for use in entry.uses)} needs it"
         hint = f"blumeops secret set {entry.reference}"
         severity: Severity = "error" if needed_here(entry) else "warning"
         yield Finding("BLU516", entry.uses[0].place, str(entry.reference), message, hint, severity)

@@ -32,7 +32,7 @@ def secret(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace, where: Place) -> int:
-    vault = app.read(where.site, where.lab, where.folder)
+    vault = app.read(where.site, where.lab, where.folder, arguments.age_key)
     if arguments.json:
         secrets = [_as_json(vault, each) for each in vault.entries]
         output.say_json({"version": 1, "source": vault.source, "secrets": secrets})
@@ -77,7 +77,9 @@ def _as_json(vault: app.Vault, entry: Entry) -> dict[str, object]:
 
 
 def _check(arguments: argparse.Namespace, where: Place) -> int:
-    found = app.findings(app.read(where.site, where.lab, where.folder), where.site, arguments.age_key)
+    found = app.findings(
+        app.read(where.site, where.lab, where.folder, arguments.age_key), where.site, arguments.age_key
+    )
     if arguments.json:
         output.say_json({"version": 1, "findings": [finding.as_json() for finding in found]})
     else:
@@ -92,7 +94,7 @@ def _set(arguments: argparse.Namespace, where: Place) -> int:
     value = _value(reference)
     if site.controller_answers(where.site):
         return _asked(arguments, where, values={str(reference): value})
-    vault = app.read(where.site, where.lab, where.folder)
+    vault = app.read(where.site, where.lab, where.folder, arguments.age_key)
     if where.folder is None or where.site.lab_name.is_file():
         raise _not_running(where)
     key = find_key(arguments.age_key, site.environment(), where.site.age_key, create=False)
@@ -111,7 +113,7 @@ def _rotate(arguments: argparse.Namespace, where: Place) -> int:
 def _recipients(arguments: argparse.Namespace, where: Place) -> int:
     if arguments.add or arguments.remove:
         return _asked(arguments, where, add=arguments.add, remove=arguments.remove)
-    vault = app.read(where.site, where.lab, where.folder)
+    vault = app.read(where.site, where.lab, where.folder, arguments.age_key)
     found = sops.recipients(vault.data) if vault.data else ()
     if arguments.json:
         output.say_json({"version": 1, "source": vault.source, "recipients": list(found)})

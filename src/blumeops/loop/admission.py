@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from blumeops.base.errors import BlumeError
+from blumeops.base.errors import EngineError, UserError
 from blumeops.base.findings import Finding, Place
 from blumeops.facts.derive import SecretUse
 from blumeops.forge.repository import Repository
@@ -21,7 +21,10 @@ from blumeops.secrets.stores import Stores
 
 
 def hindrances(revision: Revision, lab: str, stores: Stores, applied: Mapping[str, LocalUnit]) -> list[Finding]:
-    """Why the site of `lab`, on which `applied` runs, cannot take the revision. Empty: it can."""
+    """Why the site of `lab`, on which `applied` runs, cannot take the revision. Empty: it can.
+
+    Raises Unavailable `BLU524` where the lab's vault is away.
+    """
     if revision.checked is None:
         return list(revision.findings)
     found = []
@@ -32,7 +35,7 @@ def hindrances(revision: Revision, lab: str, stores: Stores, applied: Mapping[st
         found.append(Finding("BLU640", revision.checked.lab.place("lab"), named, message, hint))
     try:
         missing, not_given = missing_secrets(revision, stores), _not_given(revision, stores)
-    except BlumeError as error:
+    except (UserError, EngineError) as error:
         return [*found, Finding(error.code, Place(sops.NAME, 1, 1), error.subject, error.message, error.hint)]
     for use in not_given:
         message = f"is not in {sops.NAME}, and somebody else issues it"

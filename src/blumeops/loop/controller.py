@@ -19,6 +19,7 @@ from blumeops.forge.repository import Repository
 from blumeops.lab.model import Gitops
 from blumeops.loop import rollback
 from blumeops.loop.admission import hindrances, rotated, unconsented
+from blumeops.loop.away import Away
 from blumeops.loop.healing import Healer
 from blumeops.loop.revision import Revision, read_revision
 from blumeops.loop.sync import Say, Site, Synced, look, no_secrets, plan_for, sync
@@ -46,6 +47,7 @@ class Controller:
         self._next: Job | None = None
         self._current: Job | None = None
         self._wake = asyncio.Event()
+        self._away = Away()
         self._examined: Revision | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._healer = Healer()
@@ -208,7 +210,8 @@ class Controller:
             if watching.done():  # a bug: what it met is for the log, and this process starts anew
                 watching.result()
             waking = asyncio.create_task(self._wake.wait())
-            await asyncio.wait({waking, stopping}, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
+            pause = min(LOOK_EVERY, self._away.pause)
+            await asyncio.wait({waking, stopping}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             waking.cancel()
             self._wake.clear()
             if stop.is_set():
@@ -218,6 +221,8 @@ class Controller:
                 log.warning("the process manager was gone; it is back, and this controller makes way for its own")
                 stop.set()
                 return
+            if self._away.due() and not self._next and (head := self.site.repository.head()):
+                self.want(head)
             if self._next:
                 await self._sync()
             elif self.applied:
@@ -262,7 +267,7 @@ class Controller:
         known = examined if examined and examined.name == revision else None
         result, applied = sync(self.site, revision, say, known, retry=job.retry, restore=job.restore)
         self.applied = applied or self.applied
-        return result
+        return self._away.note(self.site, result)
 
     def _look(self, applied: Revision) -> None:
         """See how everything is; what was changed by hand or stopped is put back."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from blumeops.base.errors import BlumeError
+from blumeops.base.errors import BlumeError, Unavailable
 from blumeops.base.findings import Finding, errors
 from blumeops.engines.local.engine import LocalEngine, Observed, Outcome, digest_of
 from blumeops.forge.repository import Repository
@@ -67,6 +67,8 @@ class Synced:
     """Why it is not ok, most important first."""
     failed: tuple[str, ...] = ()
     """The units that were not brought to their new form."""
+    away: bool = False
+    """Whether something did not answer, so that it is worth trying again."""
     told: bool = False
     """Whether these lines were told already, as they happened."""
 
@@ -112,7 +114,7 @@ def sync(
         except NotAdmitted as refusal:
             synced = _refused(site, wanted, refusal.findings)
         except BlumeError as error:
-            synced = Synced(wanted, False, (str(error),))
+            synced = Synced(wanted, False, (str(error),), away=isinstance(error, Unavailable))
         problem = "" if synced.ok else synced.lines[0]
         record = replace(record, problem=problem, revision=synced.revision if synced.ok else record.revision)
         records.put_site(site.database, record)

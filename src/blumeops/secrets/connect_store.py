@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blumeops.base.errors import Unavailable, UserError
+from blumeops.secrets.items import DOCUMENT
 from blumeops.secrets.references import Reference
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class ConnectStore:
             places = _items(client, {each.vault for each in wanted})
             for place in sorted({(each.vault, each.item) for each in wanted} & places.keys()):
                 vault, item = places[place]
-                values = _values(client.get_item_by_id(item, vault))
+                fetched = client.get_item_by_id(item, vault)
+                values = _values(fetched) | _document(client, fetched, vault)
                 for each in wanted:
                     value = values.get((each.section, each.field)) if (each.vault, each.item) == place else None
                     if value is not None:
@@ -107,6 +109,15 @@ def _values(item: Any) -> dict[tuple[str, str], str]:
     for (_, label), value in list(found.items()):
         found.setdefault(("", label), value)
     return found
+
+
+def _document(client: Client, item: Any, vault: str) -> dict[tuple[str, str], str]:
+    """The content of an item that is a document, as its only field."""
+    files = client.get_files(item.id, vault) if item.category == "DOCUMENT" else []
+    if len(files) != 1:
+        return {}
+    content = client.get_file_content(files[0].id, item.id, vault)
+    return {("", DOCUMENT): content.decode() if isinstance(content, bytes) else content}
 
 
 def _with(item: Any, values: Mapping[Reference, str]) -> Any:

@@ -11,6 +11,9 @@ from blumeops.secrets import connect_store, op_store
 from blumeops.secrets.age import Key
 from blumeops.secrets.store import Keeper, Remembering, SopsStore, Store
 
+TOKENS = ("remote-token", op_store.TOKEN_FILE, connect_store.TOKEN_FILE)
+"""Files that a person may put into the state folder before the first `up`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stores:

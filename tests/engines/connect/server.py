@@ -61,7 +61,13 @@ class Server:
 @contextmanager
 def served(folder: Path, port: int = 0) -> Iterator[Server]:
     """A server on a port that was free, in front of SECRETS."""
-    store = make_store(folder, SECRETS)
+    with serving(folder, make_store(folder, SECRETS), port) as server:
+        yield server
+
+
+@contextmanager
+def serving(folder: Path, store: Store, port: int = 0) -> Iterator[Server]:
+    """A server in front of a store that is there."""
     state = folder / "state"
     argv = [
         str(BLUMEOPS), "connect", "serve", "--state", str(state), "--file", str(store.file),
