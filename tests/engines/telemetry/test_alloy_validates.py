@@ -19,7 +19,9 @@ pytestmark = pytest.mark.skipif(
 def said(text: str, folder: Path) -> str:
     """What the validator complains of; nothing when all is well."""
     (folder / "config.alloy").write_text(text)
-    done = subprocess.run([validator(), folder / "config.alloy"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [validator(), "validate", folder / "config.alloy"], capture_output=True, text=True, check=False
+    )
     assert bool(done.returncode) is bool(done.stderr)
     return done.stderr
 
