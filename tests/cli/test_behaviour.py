@@ -38,6 +38,10 @@ COMMANDS = [
     "history",
     "op",
     "op read",
+    "op item get",
+    "op shim",
+    "connect serve",
+    "connect token create",
     "completion",
 ]
 

@@ -5,6 +5,7 @@ Few imports: `op` is called once for every secret of a playbook.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from blumeops.secrets.cabinet import Cabinet, Contents, Edit, FileCabinet, edite
 from blumeops.secrets.references import Reference
 
 _TRIES = 3
+_ONE = threading.Lock()
+"""One change at a time in this process: only pushes of others make one begin again."""
 
 
 def nothing_in_use() -> Collection[Reference]:
@@ -44,6 +47,10 @@ class ForgeCabinet:
     def change(self, edit: Callable[[Contents], Edit], message: str) -> Contents:
         """As Cabinet says; made anew when somebody pushed meanwhile. Raises also UserError `BLU531`, `BLU532`,
         EngineError `BLU602` when that happens again and again."""
+        with _ONE:
+            return self._change(edit, message)
+
+    def _change(self, edit: Callable[[Contents], Edit], message: str) -> Contents:
         for left in reversed(range(_TRIES)):
             head = self.repository.resolve("main")
             if why := self.refusal(head):

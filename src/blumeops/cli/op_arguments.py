@@ -12,8 +12,8 @@ from pathlib import Path
 
 VERSION = "2.30.0"
 """The op whose answers these are: what clients ask for first."""
-IGNORED = ("--account", "--cache", "--config", "--encoding", "--session")
-"""What op takes and a store that needs no session has no use for: each with a value but `--cache`."""
+IGNORED = ("--account", "--config", "--encoding", "--session")
+"""What op takes with a value and a store that needs no session has no use for."""
 _Commands = argparse._SubParsersAction
 
 
@@ -28,9 +28,8 @@ def everywhere() -> argparse.ArgumentParser:
         help="default: $OP_FORMAT, else for people",
     )
     for option in IGNORED:
-        value = {"nargs": "?"} if option == "--cache" else {}
-        group.add_argument(option, default=argparse.SUPPRESS, metavar="TEXT", help=argparse.SUPPRESS, **value)  # type: ignore[arg-type]  # one of two forms of the same call
-    for flag in ("--debug", "--iso-timestamps", "--no-color"):
+        group.add_argument(option, default=argparse.SUPPRESS, metavar="TEXT", help=argparse.SUPPRESS)
+    for flag in ("--cache", "--debug", "--iso-timestamps", "--no-color"):
         group.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parent
 

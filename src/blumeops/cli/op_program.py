@@ -35,7 +35,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
     end = words.index("--")
     store = _store(words[:end])
     try:
-        arguments = _parser().parse_args(words[end + 1 :])
+        given = ["--cache" if word.startswith("--cache=") else word for word in words[end + 1 :]]  # a flag, in Go's way
+        arguments = _parser().parse_args(given)
         from blumeops.cli.op import answer
 
         code = answer(arguments, _lab(store), lambda: _contents(store))

@@ -31,6 +31,12 @@ def test_clients_find_an_op_that_is_signed_in(store: Store) -> None:
     assert json.loads(store.op("account", "get", "--format=json").stdout)["id"] == account["account_uuid"]
     assert json.loads(store.op("--format", "json", "whoami").stdout) == account
     assert store.op("signin", "--raw").returncode == 0
+    for words in (
+        ("--account", "x", "read"),
+        ("read", "--session=abc", "--cache"),
+        ("--no-color", "read", "--account=x", "--cache=false"),
+    ):
+        assert store.op(*words, "op://lab/miniflux/username", OP_FORMAT="json").stdout == "erich\n"
 
 
 @pytest.mark.parametrize("reference", SECRETS)
