@@ -82,8 +82,10 @@ def say_status(site: records.Site, units: list[records.Unit], reached: Mapping[s
     running = sum(unit.state == "running" and unit.health == "healthy" for unit in units)
     resting = sum(unit.state in records.AT_REST for unit in units)
     missing = sum(unit.state == "unavailable" for unit in units)
+    jobs_due = sum(unit.state == "scheduled" for unit in units)
     aside = f", {missing} unavailable" if missing else ""
-    aside += f", {resting - missing} not run here" if resting > missing else ""
+    aside += f", {jobs_due} at {'its time' if jobs_due == 1 else 'their times'}" if jobs_due else ""
+    aside += f", {resting - missing - jobs_due} not run here" if resting > missing + jobs_due else ""
     settled = "settled" if records.settled(site, units) else "not settled"
     revision = site.revision[:8] or "none"
     output.say(f"\n{running} of {len(units) - resting} healthy{aside}; revision {revision}{wanted}; {settled}")

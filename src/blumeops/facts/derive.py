@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from graphlib import CycleError
 
 from blumeops.base.findings import Place
+from blumeops.facts.backup import Kept, kept
 from blumeops.facts.callers import names_people
 from blumeops.facts.graph import Edge, edges, in_order
 from blumeops.facts.lookups import DatabaseUse, database_use, secret_reference
@@ -85,6 +86,8 @@ class Facts:
     scrapes: tuple[Scrape, ...]
     """In the order of names. What is part of a cluster itself tells its metrics there, and is not among them."""
     edges: tuple[Edge, ...]
+    kept: tuple[Kept, ...]
+    """What must be backed up."""
 
 
 def derive(lab: Lab) -> Facts:
@@ -113,7 +116,7 @@ def derive(lab: Lab) -> Facts:
         for name, facts in sorted(services.items())
         if facts.app.metrics and not facts.app.metrics.folder and facts.app.kind == "service"
     )
-    return Facts(services, routes, scrapes, all_edges)
+    return Facts(services, routes, scrapes, all_edges, kept(services))
 
 
 def _service(lab: Lab, name: str, app: App, needs: tuple[str, ...]) -> ServiceFacts:

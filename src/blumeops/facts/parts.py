@@ -46,6 +46,13 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareFolder:
+    """The folder of a share, as `host/share`: only site `here` has it at hand."""
+
+    share: str
+
+
+@dataclass(frozen=True, slots=True)
 class FilePath:
     """The path of one of the service's configuration files."""
 
@@ -88,7 +95,7 @@ class LogFile:
 
 @dataclass(frozen=True, slots=True)
 class StateFolder:
-    """A state folder of another service on the same host: only Ansible's hosts have it."""
+    """A state folder of another service on the same host: Ansible's hosts and site `here` have it at hand."""
 
     service: str
     name: str
@@ -96,7 +103,7 @@ class StateFolder:
 
 Part = (
     str | SecretValue | SecretFile | Listen | Address | Folder | FilePath | Url | UpstreamFile | TargetFiles | PageFile
-    | LogFile | StateFolder
+    | LogFile | StateFolder | ShareFolder
 )  # fmt: skip
 Text = tuple[Part, ...]
 

@@ -91,6 +91,15 @@ class AppSource(Strict):
         return str(getattr(self, self.kind))
 
 
+class Tool(Strict):
+    """Another program that the app's own calls."""
+
+    version: Version
+    """The version wanted, or the beginning of it."""
+    sources: tuple[AppSource, ...]
+    """Where it can be had, in the order in which they are tried."""
+
+
 class Option(Strict):
     """A setting that a service may choose; read as `{{ options.NAME }}`."""
 
@@ -165,13 +174,17 @@ class ConfigFile(Strict):
     """Where it lies in a container."""
     template: FileName | None = None
     """A file beside app.yaml, with lookups."""
-    derived: Literal["routes", "scrape", "rules", "collector", "grafana"] | None = None
+    derived: Literal["routes", "scrape", "rules", "collector", "grafana", "backup"] | None = None
     """Made from the whole lab: `routes` is the Caddyfile of every route, `scrape` Prometheus' configuration, `rules`
-    its alerts, `collector` Alloy's configuration, `grafana` a folder of data sources and dashboards."""
+    its alerts, `collector` Alloy's configuration, `grafana` a folder of data sources and dashboards. `backup`
+    is borgmatic's at site `here`, where all that is kept is at hand; elsewhere the file is its template."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> ConfigFile:
-        if (self.template is None) == (self.derived is None):
+        if self.derived == "backup":
+            if self.template is None:
+                raise ValueError("a file derived from `backup` has a template too")
+        elif (self.template is None) == (self.derived is None):
             raise ValueError("a file has either a template or says what it is derived from")
         return self
 
@@ -274,6 +287,8 @@ class App(Strict):
     """A program that serves, one that runs at set times, or a part of a cluster itself."""
     sources: tuple[AppSource, ...] = ()
     """Where it can be had, in the order in which they are tried."""
+    tools: dict[Key, Tool] = {}
+    """Other programs that it calls, and does not bring."""
     options: dict[Key, Option] = {}
     """Settings that a service may choose."""
     ports: dict[Key, Port] = {}
@@ -322,6 +337,10 @@ class App(Strict):
         named += [("health", self.health.tcp if self.health else None)]
         named += [("metrics", self.metrics.port if self.metrics and not self.metrics.folder else None)]
         named += [(f"provides.{kind}", provide.port) for kind, provide in self.provides.items()]
+        if any(file.derived == "backup" for file in self.files.values()) and not (
+            "passphrase" in self.secrets and "data" in self.state.folders
+        ):
+            raise ValueError("a file derived from `backup` needs the secret `passphrase` and the state folder `data`")
         for kind, provide in self.provides.items():
             if bool(provide.dump) != bool(provide.restore):
                 raise ValueError(f"provides.{kind} says `dump` and `restore`, or neither")

@@ -10,11 +10,13 @@ from blumeops.base.errors import Bug
 from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab
 from blumeops.facts import parts
+from blumeops.facts.backup import Kept
 from blumeops.facts.derive import HERE_DOMAIN, Facts, Route, ServiceFacts
 from blumeops.facts.parts import Text
 from blumeops.lab.app import App, AppSource
 from blumeops.lab.model import Backup
 from blumeops.lab.releases import called_by, downloads
+from blumeops.render import backup as borgmatic
 from blumeops.render import local_unit as unit
 from blumeops.render.caddy import caddyfile
 from blumeops.render.telemetry import derived
@@ -36,6 +38,7 @@ BECOMES = {
     "version": "the version that a source must have; a unit with another is updated",
     "kind": "`service`: a process that is kept up; `job`: one that runs daily; `platform`: what is built in stands in",
     "sources": "wheel of the environment, Debian package or download in a cache, Homebrew, PATH, or an image",
+    "tools": "had from their sources, and on PATH",
     "options": "the text where they are looked up",
     "ports": "a free port of 127.0.0.1, published to there from a container; the number of site `here` for an `entry`",
     "needs": "the unit waits until its provider is healthy",
@@ -86,14 +89,18 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
     if service.service.chart or service.service.manifests:
         unavailable = "a chart or manifests need a cluster"
     files = {name: say(text) for name, text in wiring.files.items()}
+    backup = checked.lab.settings.backup
+    kept = _kept(checked) if any(file.derived == "backup" for file in app.files.values()) else ()
+    uses = tuple(dict.fromkeys(each.database.provider for each in kept if each.database))
     for name, file in app.files.items():
         if file.derived == "routes":
             files[name] = say(_routes(checked))
+        elif file.derived == "backup":
+            files[name] = say(borgmatic.configuration(checked.lab.settings.lab, backup, kept))
         elif file.derived:
             made = derived(View(checked, service, here=True), name, file)
             files |= {each: say(text) for each, text in made.items()}
     health = service.service.health or app.health
-    backup = checked.lab.settings.backup
     return unit.LocalUnit(
         unit=service.name,
         app=app.app,
@@ -101,7 +108,12 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
         place=service.service.place,
         kind="job" if app.kind == "job" else "service",
         at=(backup.at if backup else Backup.model_fields["at"].default) if app.kind == "job" else "",
-        needs=tuple(need for need in service.needs if need in facts.services),
+        needs=tuple(dict.fromkeys((*(need for need in service.needs if need in facts.services), *uses))),
+        tools=tuple(
+            unit.Tool(version=tool.version, sources=tuple(_source(each, service) for each in tool.sources))
+            for tool in app.tools.values()
+        ),
+        uses=uses,
         sources=tuple(_source(source, service) for source in sources),
         provided=BUILT_IN.get(app.app, ""),
         unavailable="" if app.app in BUILT_IN else unavailable,
@@ -114,7 +126,7 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
         reload=tuple(say(text) for text in wiring.reload),
         env={name: say(text) for name, text in wiring.env.items()},
         files=files,
-        secret_files=_secret_files(service),
+        secret_files=_secret_files(service) | _passwords(kept),
         ports={
             name: unit.Port(fixed=checked.lab.settings.here.https, setting="https", protocol=port.protocol)
             if port.entry
@@ -190,6 +202,17 @@ def _container(checked: CheckedLab, service: ServiceFacts, say: _Speaker) -> uni
         network=member.project if member else "",
         aliases=member.aliases if member else (),
     )
+
+
+def _kept(checked: CheckedLab) -> tuple[Kept, ...]:
+    """What is kept by what runs here; a built-in that stands in keeps its own."""
+    services = checked.facts.services
+    return tuple(each for each in checked.facts.kept if services[each.service].app.app not in BUILT_IN)
+
+
+def _passwords(kept: tuple[Kept, ...]) -> dict[str, str]:
+    """The passwords of the databases that are dumped."""
+    return {borgmatic.password_of(each.service): each.database.password for each in kept if each.database}
 
 
 def _routes(checked: CheckedLab) -> Text:
@@ -272,6 +295,10 @@ class _Speaker:
                 return self.port(self.name, port)
             case parts.Address(service, port, "port"):
                 return self.port(service, port)
+            case parts.StateFolder(service, name):
+                return unit.FolderPart(folder="state", name=name, unit=service)
+            case parts.ShareFolder(share):
+                return unit.FolderPart(folder="share", name=share)
             case parts.Folder("state", name):
                 return unit.FolderPart(folder="state", name=name)
             case parts.Folder("run"):

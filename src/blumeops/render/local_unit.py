@@ -53,6 +53,8 @@ class FolderPart(Strict):
 
     folder: Literal["state", "config", "run", "upstreams", "targets", "pages", "share"]
     name: str = ""
+    unit: str = ""
+    """Whose state; this unit's when empty."""
 
 
 Part = str | SecretPart | SecretFilePart | PortPart | HostPart | FolderPart
@@ -90,6 +92,13 @@ class Source(Strict):
     """By platform (`linux-amd64`), the files of a release."""
     known: str = ""
     """The version whose SHA-256 the downloads have."""
+
+
+class Tool(Strict):
+    """Another program that the unit's own calls; its folder is on PATH."""
+
+    version: str
+    sources: tuple[Source, ...]
 
 
 class Port(Strict):
@@ -173,6 +182,9 @@ class LocalUnit(Strict):
     needs: tuple[str, ...] = ()
     """Units that must be healthy before this one starts."""
     sources: tuple[Source, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    uses: tuple[str, ...] = ()
+    """Units whose programs are on its PATH as well."""
     provided: str = ""
     """Not empty: a built-in stands in, and this says which; nothing is started."""
     unavailable: str = ""

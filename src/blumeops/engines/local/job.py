@@ -8,18 +8,20 @@ two lines of `start` finds either no run of that token, or this one. Promised: a
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from blumeops.base.errors import BlumeError, EngineError, Unavailable
-from blumeops.engines.local import health, instance, leftovers, ready
+from blumeops.engines.local import health, helpers, instance, leftovers, ready
 from blumeops.engines.local.observe import over_limit
 from blumeops.engines.local.programs import Program
 from blumeops.engines.local.record import SLOTS, Record, process_name
-from blumeops.engines.local.resolve import references_of
+from blumeops.engines.local.resolve import others_folders, references_of
 from blumeops.engines.local.site import Outcome, Site
 from blumeops.render.local_unit import LocalUnit
 
@@ -40,6 +42,8 @@ class JobSeen:
     since: float = 0.0
     code: int | None = None
     words: str = ""
+    lacks: tuple[str, ...] = ()
+    """Units whose state it was to read, and may not."""
 
 
 def note(site: Site, unit: LocalUnit, say: Callable[[str], None]) -> Outcome:
@@ -61,7 +65,7 @@ def start(site: Site, unit: LocalUnit, token: str, say: Callable[[str], None]) -
     missing = ready.missing_need(site, unit)
     if missing:
         raise Unavailable("BLU715", unit.unit, f"needs {missing}, which is not healthy", f"blumeops logs {missing}")
-    program = _program(site, unit, say)
+    program = _with_providers(site, unit, _program(site, unit, say))
     ready.folders(site, unit, program, first=False)
     resolver = site.resolver(unit, SLOT, {})
     ready.give_state(site, unit, resolver, *unit.state)
@@ -110,7 +114,15 @@ def result(site: Site, unit: LocalUnit, token: str, since: int) -> JobSeen:
         words = over_limit(unit)
     elif now.code or now.state == "lost":
         words = _last_words(site, unit, since)
-    return replace(now, words=words)
+    return replace(now, words=words, lacks=tuple(_lacking(site, unit)))
+
+
+def _lacking(site: Site, unit: LocalUnit) -> Iterator[str]:
+    """The units whose state the job is to read and cannot: a container's belongs to another user. Borg only warns."""
+    for part in sorted(others_folders(unit), key=lambda part: (part.unit, part.name)):
+        folder, user = site.folders.data(part.unit, part.name), site.folders.account.user
+        if folder.exists() and not (os.access(folder, os.R_OK) if user is None else folder.lstat().st_uid == user):
+            yield part.unit
 
 
 def stop(site: Site, unit: str) -> None:
@@ -126,11 +138,26 @@ def _program(site: Site, unit: LocalUnit, say: Callable[[str], None]) -> Program
     return program
 
 
+def _with_providers(site: Site, unit: LocalUnit, program: Program) -> Program:
+    """The program, with those of the units that it uses on its PATH. Raises Unavailable `BLU709` while one of them does
+    not run, or where it is a container."""
+    tools, libraries = [*program.tools], [*program.libraries]
+    for name in unit.uses:
+        provider, spec = site.provider(name)
+        if provider.image:
+            raise Unavailable("BLU709", name, f"runs as a container, and {unit.unit} needs its programs here")
+        tools.append(Path(spec.argv[0]).parent)
+        libraries += [Path(each) for each in spec.env.get("LD_LIBRARY_PATH", "").split(":") if each]
+    return replace(program, tools=tuple(tools), libraries=tuple(libraries))
+
+
 def _last_words(site: Site, unit: LocalUnit, since: int) -> str:
-    """The end of its log without the secrets that it was given; nothing while the store cannot tell them."""
+    """Of the lines of this run the first that speaks of an error, else the last: behind an error there is mostly the
+    end of it, and help. Without the secrets that it was given; nothing while the store cannot tell them."""
     try:
         for reference in references_of(unit):
             site.secrets(reference)
     except BlumeError:
         return ""
-    return health.last_lines(site.folders.log(unit.unit, SLOT), since, mask=site.secrets.mask)
+    lines = health.last_lines(site.folders.log(unit.unit, SLOT), since, 1000, site.secrets.mask).split(" | ")
+    return next((line for line in lines if helpers.TELLING.search(line)), " | ".join(lines[-3:]))

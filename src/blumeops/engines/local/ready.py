@@ -6,6 +6,7 @@ In: a unit. Out: its program, where whoever runs it can get to it. Each is safe 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from blumeops.base.errors import Unavailable
 from blumeops.engines.local import health, samples
@@ -37,8 +38,14 @@ def missing_need(site: Site, unit: LocalUnit) -> str:
 
 
 def program(site: Site, unit: LocalUnit, say: Callable[[str], None]) -> Program:
-    """The unit's program. Raises Unavailable `BLU701`, and `BLU706` where those who run it cannot get to it."""
-    return _within_reach(site, unit.unit, site.programs.obtain(unit.sources, unit.version, say))
+    """The unit's program, with the tools that it calls. Raises Unavailable `BLU701`, and `BLU706` where those who run
+    it cannot get to it."""
+    own = _within_reach(site, unit.unit, site.programs.obtain(unit.sources, unit.version, say))
+    tools = [
+        _within_reach(site, unit.unit, site.programs.obtain(each.sources, each.version, say)) for each in unit.tools
+    ]
+    libraries = (*own.libraries, *(folder for tool in tools for folder in tool.libraries))
+    return replace(own, tools=tuple(tool.folder for tool in tools), libraries=libraries) if tools else own
 
 
 def folders(site: Site, unit: LocalUnit, program: Program, first: bool) -> None:
@@ -46,7 +53,7 @@ def folders(site: Site, unit: LocalUnit, program: Program, first: bool) -> None:
     folders, name = site.folders, unit.unit
     folders.of_service(folders.home(name))
     folders.of_service(folders.sockets(name))
-    folders.shared(folders.state / "data" / name)
+    folders.for_service(folders.state / "data" / name)  # Borg reads the folder above what it reads
     for each in unit.state:
         if first or not folders.data(name, each).exists():
             give_state(site, unit, site.resolver(unit, SLOTS[0], {}, program.image), each)
@@ -69,6 +76,8 @@ def _within_reach(site: Site, unit: str, program: Program) -> Program:
         return program
     try:
         check_reachable(program.folder, folders.account, HINT)
+        if program.interpreter:
+            check_reachable(program.interpreter.parent, folders.account, HINT)
     except Unavailable:
         program = copied(program, folders.shared(folders.state / "programs"))
         try:

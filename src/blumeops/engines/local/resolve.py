@@ -132,7 +132,7 @@ class Resolver:
     def _folder(self, part: FolderPart) -> Path:
         match part.folder:
             case "state":
-                return self.folders.data(self.unit.unit, part.name)
+                return self.folders.data(part.unit or self.unit.unit, part.name)
             case "config":
                 return self.folders.instance(self.unit.unit, self.slot) / "config" / part.name
             case "run":
@@ -149,7 +149,7 @@ class Resolver:
     def environment(self, program: Program) -> dict[str, str]:
         """What the unit's program and its helpers see: nothing of ours but the time zone."""
         found = {
-            "PATH": f"{program.folder}:{SYSTEM_PATH}",
+            "PATH": ":".join(map(str, (program.folder, *program.tools, SYSTEM_PATH))),
             "HOME": str(self.folders.home(self.unit.unit)),
             "LANG": "C.UTF-8",
         }
@@ -205,6 +205,11 @@ class Resolver:
 def shares_of(unit: LocalUnit) -> set[str]:
     """The shares that a unit's texts speak of."""
     return {part.name for part in _parts(unit) if isinstance(part, FolderPart) and part.folder == "share"}
+
+
+def others_folders(unit: LocalUnit) -> set[FolderPart]:
+    """The state folders of other units that a unit's texts speak of."""
+    return {part for part in _parts(unit) if isinstance(part, FolderPart) and part.unit not in ("", unit.unit)}
 
 
 def references_of(unit: LocalUnit) -> set[str]:

@@ -24,6 +24,7 @@ BECOMES = {
     "version": "the version of the Debian package, unless the source has its own; Homebrew's is what Homebrew has",
     "kind": "a unit that is kept up (`service`), or a timer of systemd, a calendar interval of launchd (`job`)",
     "sources": "`deb` by apt, `masks` masked, `bin` first on PATH; `brew` by Homebrew; or a `release`; or it is there",
+    "tools": "nothing: the package, or whoever installs it, brings them",
     "options": "the text where they are looked up",
     "ports": "the very number, on 127.0.0.1; on all addresses for an `entry` and for callers on other machines",
     "needs": "the order of the roles, and After= of the unit",

@@ -33,6 +33,7 @@ BECOMES = {
     "version": "the image's tag, the chart's version",
     "kind": "a Deployment or StatefulSet (`service`), a CronJob at the time of backups (`job`), a chart (`platform`)",
     "sources": "the image; where there is none, the chart as an Argo CD Application",
+    "tools": "nothing: they are in the image",
     "options": "the text where they are looked up",
     "ports": "ports of the container and of a ClusterIP Service; a LoadBalancer for an `entry`",
     "needs": "the Application's sync wave",

@@ -28,6 +28,16 @@ OF_THE_MACHINE = {"libc6", "libgcc-s1", "libstdc++6"}
 NAME = r"[a-z0-9][a-z0-9.+-]+"
 """Of packages and suites: part of a path, and a word that is no option."""
 SECONDS = 600
+PYTHON = """\
+#!/bin/sh
+usr=$(dirname -- "$(dirname -- "$(realpath -- "$0")")")
+for folder in "$usr"/lib/*-linux-gnu "$usr"/../lib/*-linux-gnu; do
+  [ -d "$folder" ] && LD_LIBRARY_PATH="${{LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}}$folder"
+done
+export LD_LIBRARY_PATH PYTHONPATH="$usr/lib/python3/dist-packages" PYTHONDONTWRITEBYTECODE=1
+exec /usr/bin/python3 "$usr/lib/scripts/{name}" "$@"
+"""
+"""A Python program of a package that is not installed."""
 
 
 def unpacked(source: Source, version: str, cache: Path, say: Callable[[str], None]) -> Program | Missing:
@@ -96,6 +106,7 @@ def _download(package: str, version: str, home: Path, conf: Path, say: Callable[
         say(f"{what}: unpacking {count} packages")
         for file in sorted(downloads.glob("*.deb")):
             must(run(["dpkg-deb", "-x", str(file), str(tree)], seconds=SECONDS), "BLU703", file.name)
+        _find_modules(tree)
         (tree / VERSION_FILE).write_text(upstream(candidate))
         tree.chmod(0o755)
         shutil.rmtree(home, ignore_errors=True)
@@ -119,15 +130,16 @@ def _candidate(package: str, conf: Path) -> str:
 
 
 def needed(package: str, conf: Path) -> dict[str, int]:
-    """The package and those of shared libraries that it needs, and that they need in turn, each with its size in
-    bytes. What apt's lists do not know is not among them."""
+    """The package and those of shared libraries and of Python modules that it needs, and that they need in turn, each
+    with its size in bytes. Python itself is the machine's. What apt's lists do not know is not among them."""
     found: dict[str, int] = {}
     asked, ask = set(OF_THE_MACHINE), {package}
     while ask:
         asked |= ask
         more = set()
         for name, fields in _shown(sorted(ask), conf).items():
-            if name == package or fields.get("Section", "").rpartition("/")[2] == "libs":
+            section = fields.get("Section", "").rpartition("/")[2]
+            if name == package or section == "libs" or (section == "python" and name.startswith("python3-")):
                 size = fields.get("Size", "")
                 found[name] = int(size) if size.isdigit() else 0
                 # "libssl3 (>= 3.0.0), libdb5.3 | libdb5.4": of alternatives the first
@@ -162,6 +174,20 @@ def _program(source: Source, home: Path) -> Program:
         tuple(each for each in libraries if each.is_dir() and _shared(each)),
         contents=(home,),
     )
+
+
+def _find_modules(tree: Path) -> None:
+    """Let the package's Python programs find the modules and libraries that came with them, and nobody else."""
+    modules, scripts = tree / "usr/lib/python3/dist-packages", tree / "usr/lib/scripts"
+    if not modules.is_dir():
+        return
+    scripts.mkdir()
+    scripts.chmod(0o755)  # whatever our umask makes of it: services of root run as another user
+    for path in [path for path in (tree / "usr/bin").iterdir() if path.is_file() and not path.is_symlink()]:
+        if path.read_bytes().startswith(b"#!/usr/bin/python3"):
+            path.rename(scripts / path.name)
+            path.write_text(PYTHON.format(name=path.name))
+            path.chmod(0o755)
 
 
 def _shared(folder: Path) -> bool:

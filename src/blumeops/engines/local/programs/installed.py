@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -67,9 +70,36 @@ def in_wheel(source: Source, version: str) -> Program | Missing:
     own = [Path(str(package.locate_file(file))).resolve() for file in package.files or ()]
     contents = tuple(path for path in own if path.is_file() and not path.parent.name.endswith(".dist-info"))
     for folder in folders:
+        if folder.is_dir() and folder == Path(sys.prefix, "bin").resolve() and _is_python(package):
+            python = Path(sys.executable).resolve()
+            return Program(folder, package.version, source, contents=_modules(package), interpreter=python)
         if folder.is_dir():
             return Program(folder, package.version, source, contents=contents)
     return Missing("has no folder of programs")
+
+
+def _is_python(package: importlib.metadata.Distribution) -> bool:
+    """Whether its programs are Python's, so that they need its modules and those of what it requires."""
+    return bool(package.entry_points.select(group="console_scripts"))
+
+
+def _modules(package: importlib.metadata.Distribution) -> tuple[Path, ...]:
+    """The files of a package and of all that it requires, as they are in this environment."""
+    found: dict[str, importlib.metadata.Distribution] = {}
+    ask = [package]
+    while ask:
+        each = ask.pop()
+        if each.name in found:
+            continue
+        found[each.name] = each
+        for requirement in each.requires or ():
+            # "rpds-py>=0.25" or "idna<4; python_version>'3'": what is not here was not required here.
+            name = re.match(r"[A-Za-z0-9._-]+", requirement)
+            if name and "extra ==" not in requirement:
+                with suppress(importlib.metadata.PackageNotFoundError):
+                    ask.append(importlib.metadata.distribution(name.group()))
+    paths = [Path(str(each.locate_file(file))) for each in found.values() for file in each.files or ()]
+    return tuple(path.resolve() for path in paths if path.is_file() and path.suffix != ".pyc")
 
 
 def in_brew(source: Source, version: str) -> Program | Missing:
