@@ -20,8 +20,8 @@ APPS = sorted(folder.name for folder in CATALOGUE.iterdir() if folder.is_dir() a
 FLOATING = {"latest", "stable", "main", "master", "edge", "nightly"}
 DATABASE = {"url", "host", "port", "name", "user", "password"}
 ORDER = [
-    "app", "about", "version", "kind", "sources", "options", "ports", "needs", "command", "arguments", "init", "reload",
-    "provides", "env", "files", "secrets", "health", "metrics", "logs", "state", "samples", "update", "stop",
+    "app", "about", "version", "kind", "sources", "tools", "options", "ports", "needs", "command", "arguments", "init",
+    "reload", "provides", "env", "files", "secrets", "health", "metrics", "logs", "state", "samples", "update", "stop",
     "resources", "devices",
 ]  # fmt: skip
 UNITS = {"duration": {"seconds", "minutes", "hours"}, "size": {"bytes"}}

@@ -152,9 +152,9 @@ def _with_providers(site: Site, unit: LocalUnit, program: Program) -> Program:
 
 
 def _last_words(site: Site, unit: LocalUnit, since: int) -> str:
-    """Of the lines of this run the first that speaks of an error, with what stands around it, else the last: a tool that
-    drives another prints what that said, then what failed, and at the end help. Without the secrets that it was given;
-    nothing while the store cannot tell them."""
+    """Of the lines of this run the first that speaks of an error, with what stands before it, else the last: a tool
+    that drives another prints what that said, then what failed, and at the end help. Without the secrets that it was
+    given; nothing while the store cannot tell them."""
     try:
         for reference in references_of(unit):
             site.secrets(reference)
@@ -162,4 +162,4 @@ def _last_words(site: Site, unit: LocalUnit, since: int) -> str:
         return ""
     lines = health.last_lines(site.folders.log(unit.unit, SLOT), since, 1000, site.secrets.mask).split(" | ")
     at = next((number for number, line in enumerate(lines) if helpers.TELLING.search(line)), None)
-    return " | ".join(lines[-3:] if at is None else lines[max(0, at - 1) : at + 2])
+    return " | ".join(lines[-3:] if at is None else lines[max(0, at - 2) : at + 1])
