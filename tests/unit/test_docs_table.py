@@ -47,6 +47,7 @@ ALTERED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "version": ({}, {"version": "1.1"}),
     "kind": ({}, {"kind": "job"}),
     "sources": ({}, {"sources": [{"deb": "demo2"}, {"container": "registry.example.org/demo2"}]}),
+    "tools": ({}, {"tools": {"helper": {"version": "1", "sources": [{"deb": "helper"}]}}}),
     "options": ({}, {"options": {"colour": {"default": "blue"}}}),
     "ports": ({}, {"ports": {"http": {"port": 8001, "entry": True}}}),
     # What an app needs is named by the service: the two come together.
