@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from blumeops.base.errors import BlumeError, UserError
 from blumeops.engines.local.engine import Observed
 from blumeops.engines.local.job import JobSeen
+from blumeops.loop import schedule
 from blumeops.render.local_unit import LocalUnit
 from blumeops.status import jobs
 from blumeops.status.database import Database
@@ -69,21 +70,24 @@ def message_of(seen: JobSeen, error: BlumeError | None) -> str:
 
 
 def conditions(
-    database: Database, units: Mapping[str, LocalUnit], seen: Mapping[str, Observed]
+    database: Database, units: Mapping[str, LocalUnit], seen: Mapping[str, Observed], now: float
 ) -> Mapping[str, Observed]:
-    """What was seen, with what is known of the runs of those that are jobs."""
+    """What was seen, with what is known of the runs of those that are jobs. `now`: for one that is new."""
     names = [name for name in seen if name in units and units[name].at]
     if not names:
         return seen
-    plans = jobs.scheduled(database)
-    return {**seen, **{name: _condition(seen[name], plans.get(name), jobs.runs(database, name)) for name in names}}
+    plans, told = jobs.scheduled(database), dict(seen)
+    for name in names:
+        at = plans[name].coming if name in plans else schedule.coming(units[name].at, now, ())
+        told[name] = condition(seen[name], at, jobs.runs(database, name))
+    return told
 
 
-def _condition(seen: Observed, plan: jobs.Scheduled | None, runs: Sequence[JobRun]) -> Observed:
-    """One job: one whose last run failed has failed. `runs`: newest first."""
+def condition(seen: Observed, at: float, runs: Sequence[JobRun]) -> Observed:
+    """One job: one whose last run failed has failed. `at`: when it is due next; `runs`: newest first."""
     if seen.state not in ("running", "scheduled"):
         return seen
-    coming = f"next {local_time(plan.coming)}" if plan else ""
+    coming = f"next {local_time(at)}"
     newest, last = next(iter(runs), None), next((run for run in runs if run.outcome != "skipped"), None)
     missed = ""
     if newest and newest.outcome == "skipped":

@@ -258,7 +258,7 @@ def look(site: Site, engine: LocalEngine, revision: Revision, around: Around | N
     seen = engine.observe(around.names, around.gone) if around else engine.observe()
     notes = around.notes if around else {}
     now = site.clock()
-    shown = job_runs.conditions(site.database, revision.units, seen)
+    shown = job_runs.conditions(site.database, revision.units, seen, now)
     units = [
         records.Unit(
             id=name, kind=unit.app, place=unit.place, state=each.state, health=_health(each),

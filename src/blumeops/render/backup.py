@@ -35,6 +35,7 @@ def configuration(lab: str, backup: Backup | None, kept: Iterable[Kept]) -> Text
     keep: dict[str, int] = dict(backup.keep.items()) if backup and backup.keep else KEEP
     repository: Text = joined((ShareFolder(backup.to),), f"/{lab}") if backup else joined(DATA, "/repository")
     return joined(
+        "source_directories_must_exist: false\n",  # of what cannot run on this machine there is none
         *(["source_directories:\n", *folders] if folders else []),
         *(["postgresql_databases:\n", *databases] if databases else []),
         "repositories:\n  - path: '", repository, "'\n    make_parent_directories: true\n",

@@ -9,6 +9,7 @@ two lines of `start` finds either no run of that token, or this one. Promised: a
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from blumeops.base.errors import BlumeError, EngineError, Unavailable
-from blumeops.engines.local import health, helpers, instance, leftovers, ready
+from blumeops.engines.local import health, instance, leftovers, ready
 from blumeops.engines.local.observe import over_limit
 from blumeops.engines.local.programs import Program
 from blumeops.engines.local.record import SLOTS, Record, process_name
@@ -27,6 +28,7 @@ from blumeops.render.local_unit import LocalUnit
 
 TOKEN = "BLUMEOPS_RUN"  # noqa: S105  # the name of a variable, and no secret's
 SLOT = SLOTS[0]
+TELLING = re.compile(r"\b(error|fatal|no space|denied|incorrect)\b", re.IGNORECASE)
 REAPED = 5.0
 """Seconds within which the manager knows of an end that the kernel told."""
 
@@ -152,7 +154,7 @@ def _with_providers(site: Site, unit: LocalUnit, program: Program) -> Program:
 
 
 def _last_words(site: Site, unit: LocalUnit, since: int) -> str:
-    """Of the lines of this run the first that speaks of an error, with what stands before it, else the last: a tool
+    """Of the lines of this run the first that speaks of an error, with what stands around it, else the last: a tool
     that drives another prints what that said, then what failed, and at the end help. Without the secrets that it was
     given; nothing while the store cannot tell them."""
     try:
@@ -161,5 +163,5 @@ def _last_words(site: Site, unit: LocalUnit, since: int) -> str:
     except BlumeError:
         return ""
     lines = health.last_lines(site.folders.log(unit.unit, SLOT), since, 1000, site.secrets.mask).split(" | ")
-    at = next((number for number, line in enumerate(lines) if helpers.TELLING.search(line)), None)
-    return " | ".join(lines[-3:] if at is None else lines[max(0, at - 2) : at + 1])
+    at = next((number for number, line in enumerate(lines) if TELLING.search(line)), None)
+    return " | ".join(lines[-3:] if at is None else lines[max(0, at - 1) : at + 2])
