@@ -190,3 +190,16 @@ def keeper(number: int, ill: bool = False, update: str = "stop-start", database:
         "health": Health(kind="http", port="http", path="/", within=1 if ill else 10), "update": update,
         "stop_seconds": 2,
     })  # fmt: skip
+
+
+JOB = """echo "$$" >> "$1/runs"; echo "run $BLUMEOPS_RUN"; [ "$4" ] && setsid sleep 50 & sleep "$2"; exit "$3" """
+
+
+def job(seconds: float = 0, code: int = 0, at: str = "02:00", leaves: bool = False) -> LocalUnit:
+    """A job that notes its pid in its state, takes so long, and ends so. `leaves`: something that goes on behind it."""
+    data = FolderPart(folder="state", name="data")
+    return LocalUnit(
+        unit="tick", app="tick", version="3", place="indri", kind="job", at=at,
+        sources=(Source(kind="path", name="/usr/bin/python3"),), state=("data",), stop_seconds=2,
+        command=(("sh",), ("-c",), (JOB,), ("sh",), (data,), (str(seconds),), (str(code),), ("y" if leaves else "",)),
+    )  # fmt: skip
