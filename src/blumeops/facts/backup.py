@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from blumeops.facts.wiring import DatabaseUse
+from blumeops.facts.lookups import DatabaseUse
 
 if TYPE_CHECKING:
     from blumeops.facts.derive import ServiceFacts

@@ -195,9 +195,13 @@ class Jobs:
         """Its process is gone: learn how, and write it down."""
         revision = self._revision()
         assert revision is not None  # a run is begun, or found, under one
-        result = self._engine(revision).job_result
-        seen = await asyncio.to_thread(result, under.unit, under.run.token, under.since)
-        if seen.state == "running":  # the manager has not noticed, and can be asked again
+        try:
+            result = self._engine(revision).job_result
+            seen = await asyncio.to_thread(result, under.unit, under.run.token, under.since)
+        except BlumeError as error:
+            log.warning("%s: %s", under.unit.unit, error)
+            seen = JobSeen("running", under.process)
+        if seen.state == "running":  # the manager has not noticed, or could not be asked
             asyncio.get_running_loop().call_later(AGAIN, self._watch, under, seen)
             return
         await self._finish(under, seen)

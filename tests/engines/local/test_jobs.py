@@ -22,6 +22,7 @@ from blumeops.loop.revision import Revision
 from blumeops.loop.sync import Site
 from blumeops.render.local_unit import LocalUnit
 from blumeops.secrets.age import Key
+from blumeops.secrets.stores import Stores
 from blumeops.status import jobs, records
 from blumeops.status.database import open_database
 from tests.engines.local import units
@@ -45,7 +46,15 @@ def site(state: Path, engine: LocalEngine) -> Iterator[Site]:
     """A site without a forge: an engine, a database, and a clock of the test's."""
     database = open_database(state)
     nothing = cast(Any, None)
-    made = Site("first", nothing, state, database, Key(state / "age.key", ()), lambda _: engine_for(state), Clock())
+    made = Site(
+        "first",
+        nothing,
+        state,
+        database,
+        Stores(Key(state / "age.key", ()), state),
+        lambda _: engine_for(state),
+        Clock(),
+    )
     yield made
     database.close()
 
