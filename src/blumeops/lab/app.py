@@ -251,6 +251,8 @@ class Resources(Strict):
     """What the program may use at most."""
 
     memory: Size | None = None
+    time: Duration | None = None
+    """How long a run of a job may take; then it is ended, and has failed."""
 
 
 class State(Strict):

@@ -27,7 +27,10 @@ class Under:
     since: int = 0
     process: str = ""
     pid: int = 0
+    late: bool = False
+    """Whether it was ended because it took too long."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    ending: asyncio.TimerHandle | None = None
 
 
 def job_of(units: Mapping[str, LocalUnit], name: str) -> LocalUnit:

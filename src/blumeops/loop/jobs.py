@@ -183,6 +183,11 @@ class Jobs:
     def _watch(self, under: Under, seen: JobSeen) -> None:
         under.process, under.pid = seen.process, seen.pid
         self._exits.follow({each.process: each.pid for each in self._under.values() if each.pid})
+        limit = under.unit.run_seconds
+        if limit and under.ending is None:
+            left = under.run.started + limit - self._site.clock()
+            end = asyncio.get_running_loop().call_later
+            under.ending = end(min(max(0.0, left), limit), lambda: self._go(self._too_long(under)))
         if not seen.pid:  # it has ended already
             self._ended(seen.process, 0)
 
@@ -190,6 +195,13 @@ class Jobs:
         for under in [each for each in self._under.values() if (each.process, each.pid) == (process, pid)]:
             under.pid = 0
             self._go(self._result(under))
+
+    async def _too_long(self, under: Under) -> None:
+        """Its time is over: end it. That it has ended comes as with any other."""
+        revision = self._revision()
+        if revision and not under.over.is_set():
+            under.late = True
+            await asyncio.to_thread(self._engine(revision).stop_job, under.unit.unit)
 
     async def _result(self, under: Under) -> None:
         """Its process is gone: learn how, and write it down."""
@@ -207,7 +219,11 @@ class Jobs:
         await self._finish(under, seen)
 
     async def _finish(self, under: Under, seen: JobSeen, error: BlumeError | None = None) -> None:
+        if under.ending:
+            under.ending.cancel()
         outcome, message = outcome_of(seen, error), message_of(seen, error)
+        if under.late and outcome != "ok":
+            outcome, message = "failed", f"took longer than {under.unit.run_seconds or 0:g} s, and was ended"
         name, now = under.unit.unit, self._site.clock()
         try:
             await asyncio.to_thread(jobs.end, self._site.database, under.run, outcome, seen.code, message, now)

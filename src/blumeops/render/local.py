@@ -57,7 +57,7 @@ BECOMES = {
     "samples": "copied into the folder when it is empty before the first start",
     "update": "old one stopped, state copied, both brought back if the new one fails; or new one beside it first",
     "stop": "the signal, and the time until SIGKILL",
-    "resources": "a limit of the container; for a process a control group of Linux, where we may make one",
+    "resources": "a limit of the container; for a process a control group of Linux, if we may make one; a job's end",
     "devices": "given to the container; a plain process sees all that its user may",
 }
 
@@ -107,6 +107,7 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
         version=service.version,
         place=service.service.place,
         kind="job" if app.kind == "job" else "service",
+        run_seconds=(service.service.resources or app.resources).time if app.kind == "job" else None,
         at=(backup.at if backup else Backup.model_fields["at"].default) if app.kind == "job" else "",
         needs=tuple(dict.fromkeys((*(need for need in service.needs if need in facts.services), *uses))),
         tools=tuple(

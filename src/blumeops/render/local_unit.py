@@ -179,6 +179,8 @@ class LocalUnit(Strict):
     kind: Literal["service", "job"] = "service"
     at: str = ""
     """When a job runs each day, in the machine's time: "02:00"."""
+    run_seconds: float | None = None
+    """How long a run of it may take."""
     needs: tuple[str, ...] = ()
     """Units that must be healthy before this one starts."""
     sources: tuple[Source, ...] = ()

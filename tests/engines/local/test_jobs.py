@@ -314,3 +314,19 @@ def test_killed_by_hand(site: Site, engine: LocalEngine, state: Path) -> None:
 
     asyncio.run(scenario())
     assert jobs.runs(site.database, "tick")[0].message.startswith("was ended by a signal")
+
+
+def test_a_run_that_takes_too_long_is_ended(site: Site, engine: LocalEngine, state: Path) -> None:
+    """At the end of its time, counted from its start whoever started it; it has failed, and says why."""
+    unit = units.job(60).model_copy(update={"run_seconds": 5.0})
+    apply(engine, unit, "scheduled")
+    run = jobs.begin(site.database, "tick", "t1", "2026-11-24T02:00", site.clock() - 4.5)
+    start(engine, unit, run.token)
+
+    async def scenario() -> None:
+        async with looking(site, unit):
+            await asyncio.wait_for(outcomes(site, "failed"), 4)
+
+    asyncio.run(scenario())
+    assert jobs.runs(site.database, "tick")[0].message == "took longer than 5 s, and was ended"
+    assert not alive(runs(state)[0])

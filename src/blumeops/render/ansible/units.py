@@ -61,6 +61,7 @@ def systemd_unit(role: Role) -> str:
     mounts = [(say.own("mounts", mount),) for mount in service.service.mounts]
     capability = "CAP_NET_BIND_SERVICE" if any(port.port < _PRIVILEGED for port in ports(service).values()) else ""
     about = " ".join(f"{app.about} ({name})".split()).replace("%", "%%")
+    resources = service.service.resources or app.resources
     lines = [
         "[Unit]",
         f"Description={in_file((about,))}",
@@ -81,11 +82,8 @@ def systemd_unit(role: Role) -> str:
         f"KillSignal=SIG{app.stop.signal}",
         "KillMode=mixed",
         f"TimeoutStopSec={app.stop.within:g}s",
-        *(
-            [f"MemoryMax={size_text(memory).removesuffix('i')}"]
-            if (memory := (service.service.resources or app.resources).memory)
-            else []
-        ),
+        *([f"TimeoutStartSec={limit:g}s"] if role.job and (limit := resources.time) else []),
+        *([f"MemoryMax={size_text(memory).removesuffix('i')}"] if (memory := resources.memory) else []),
         f"RuntimeDirectory={name}",
         "RuntimeDirectoryMode=0700",
         *([f"ReadWritePaths={_words([*writable, *mounts])}"] if writable or mounts else []),
@@ -107,7 +105,7 @@ def systemd_timer(role: Role) -> str:
 
 
 def launchd_plist(role: Role) -> str:
-    """The content of the agent's plist, a template. It has no limit of memory: launchd enforces none."""
+    """The content of the agent's plist, a template. It limits neither memory nor time: launchd does not."""
     app, say = role.app, role.say
     words: list[Said] = [("/bin/sh",), ("-c",), (_run(app),), (say.own("etc"), "/env"), *map(say, role.wiring.command)]
     log, path = _string((say.own("log"),)), f"<dict><key>PATH</key>{_string((say.own('path'),))}</dict>"

@@ -113,10 +113,13 @@ def _cron_job(site: Site, service: ServiceFacts, made: Pod) -> Manifest:
     backup = site.lab.settings.backup
     hour, _, minute = (backup.at if backup else Backup.model_fields["at"].default).partition(":")
     template = {**made.template, "spec": {"restartPolicy": "OnFailure", **made.template["spec"]}}
+    limit = (service.service.resources or service.app.resources).time
     return _workload(site, service, "CronJob", {
         "schedule": f"{int(minute)} {int(hour)} * * *",
         "concurrencyPolicy": "Forbid",
-        "jobTemplate": {"spec": {"backoffLimit": 3, "template": template}},
+        "jobTemplate": {"spec": {
+            "backoffLimit": 3, **({"activeDeadlineSeconds": round(limit)} if limit else {}), "template": template,
+        }},
     })  # fmt: skip
 
 
