@@ -92,14 +92,25 @@ class Wire:
         """Call every port of every address of nodes and services."""
         addresses = [address for end in (ends or self.world.own) for address in self.world.own[end]]
         calls = [Call(s, a, p) for s in (sources or self.sources) for a in addresses for p in self.ports if _can(s, a)]
-        return self.run(self.prober.scan(calls))
+        found = self.run(self.prober.scan(calls))
+        # A drop is noted. Silence without one is this machine's: a full table of neighbours, or no time.
+        noted = self._dropped(found)
+        again = [call for call, outcome in found.items() if outcome == "silence" and not self._noted(call, noted)]
+        return found | (self.run(self.prober.scan(again, PATIENCE * 4)) if again else {})
+
+    def _dropped(self, calls: Iterable[Call]) -> set[tuple[str, str, int]]:
+        """What the filters that the calls went to have dropped."""
+        nodes = {self._ends[call.address] for call in calls}
+        return {each for node in nodes for each in self.world.dropped(self.spaces, node)}
+
+    @cached_property
+    def _ends(self) -> dict[str, str]:
+        """The node or Tailscale Service of each address."""
+        return {address: end for end, addresses in self.world.own.items() for address in addresses}
 
     def packets(self, found: Mapping[Call, Outcome]) -> list[str]:
         """Where a filter does other than the policy says; and where silence is not the filter's doing."""
-        ends = {address: end for end, addresses in self.world.own.items() for address in addresses}
-        noted = {
-            each for node in {ends[call.address] for call in found} for each in self.world.dropped(self.spaces, node)
-        }
+        ends, noted = self._ends, self._dropped(found)
         wrong = []
         for call, outcome in sorted(found.items()):
             end = ends[call.address]
