@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -110,6 +111,31 @@ def test_what_is_in_it(site: Site, borg: Borg) -> None:
     argv = [_pg_restore(), "--list", str(borg.folder / dump)]
     listed = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     assert "TABLE DATA public feeds" in listed
+
+
+def test_a_database_is_restored(site: Site, borg: Borg) -> None:
+    """By what the how-to page says: what was deleted after the backup is there again, while the site stays up."""
+    user = f"admin:{read(site, 'op://first/miniflux/admin-password')}"
+
+    def titles() -> list[str]:
+        return [each["title"] for each in json.loads(site.curl("/v1/categories", "--user", user).stdout)]
+
+    made = site.curl("/v1/categories", "--user", user, "--json", '{"title": "kept for ever"}').stdout
+    site.run("run", "borgmatic")
+    site.curl(f"/v1/categories/{json.loads(made)['id']}", "--user", user, "-X", "DELETE")
+    assert "kept for ever" not in titles()
+    archive = borg.archives()[-1]
+    names = borg("list", "--short", f"{{}}::{archive}").splitlines()
+    (dump,) = [name for name in names if "postgresql_databases" in name and name.endswith("/miniflux")]
+    borg("extract", f"{{}}::{archive}", dump)
+    port = site.units()["postgresql"]["url"].rpartition(":")[2]
+    env = {"PATH": os.environ["PATH"], "PGPASSWORD": read(site, "op://first/miniflux/database-password")}
+    argv = [
+        _pg_restore(), "--host", "127.0.0.1", "--port", port, "--username", "miniflux", "--dbname", "miniflux",
+        "--clean", "--if-exists", "--no-owner", str(borg.folder / dump),
+    ]  # fmt: skip
+    subprocess.run(argv, env=env, check=True, capture_output=True, timeout=60)
+    assert "kept for ever" in titles()
 
 
 def _pg_restore() -> str:
