@@ -13,10 +13,12 @@ from pathlib import Path
 from blumeops.base.errors import EngineError, UserError
 from blumeops.base.site import SiteFolder
 from blumeops.forge.repository import Repository
+from blumeops.lab.yaml import read
 from blumeops.secrets import sops
 from blumeops.secrets.age import Key, find_key
 from blumeops.secrets.cabinet import Cabinet, Contents, Edit, FileCabinet, edited, opened
 from blumeops.secrets.references import Reference
+from blumeops.secrets.store import Store
 
 _TRIES = 3
 _ONE = threading.Lock()
@@ -26,6 +28,16 @@ _ONE = threading.Lock()
 def nothing_in_use() -> Collection[Reference]:
     """For those who only read."""
     return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Whose secrets: `folder` describes the lab, if that is known; `inside_op`: asked by a program of op's name."""
+
+    site: SiteFolder | None
+    lab: str
+    folder: Path | None
+    inside_op: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,25 +87,73 @@ class ForgeCabinet:
         raise AssertionError("the last try returns or raises")
 
 
-def reading(
-    site: SiteFolder | None,
-    lab: str,
-    folder: Path | None,
-    file: Path | None,
-    age_key: Path | None,
-    env: Mapping[str, str],
-) -> Cabinet:
-    """To read secrets: `file`, else the forge's of a site that was up, else the lab folder's own.
+@dataclass(frozen=True)
+class OutsideCabinet:
+    """A store outside of the lab's repository: what the lab names of it, since it is asked by reference alone."""
 
-    Raises UserError `BLU502`, `BLU790` where there is none of them.
+    store: Store
+    references: tuple[Reference, ...]
+
+    def read(self) -> Contents:
+        """As Cabinet says. Raises Unavailable `BLU524`."""
+        return Contents(self.store.read(self.references))
+
+    def change(self, edit: Callable[[Contents], Edit], message: str) -> Contents:
+        """Never. Raises UserError `BLU532`."""
+        raise UserError("BLU532", "the store", "is changed by its own means", message.strip())
+
+
+def reading(where: Where, file: Path | None, age_key: Path | None, env: Mapping[str, str]) -> Cabinet:
+    """To read secrets: `file`, else the forge's of a site that was up, else the lab folder's own; or what the lab says
+    instead of a SOPS file.
+
+    Raises UserError `BLU502`, `BLU790` where there is none of them, `BLU530` where 1Password's own op would have to be
+    asked by a program that stands in its place.
     """
-    key = find_key(age_key, env, site.age_key if site else Path("age.key"), create=False)
+    default = where.site.age_key if where.site else Path("age.key")
     if file:
         if not file.is_file():
             raise UserError("BLU504", str(file), "is not there")
-        return FileCabinet(file.absolute(), key)
-    if site and site.lab_name.is_file():
-        return ForgeCabinet(Repository(site.repository / f"{lab}.git"), key)
-    if folder and (folder / sops.NAME).is_file():
-        return FileCabinet(folder.absolute() / sops.NAME, key)
-    raise UserError("BLU790", str(site.path if site else "."), "holds no site", "start it with `blumeops up`")
+        return FileCabinet(file.absolute(), find_key(age_key, env, default, create=False))
+    if where.site and where.site.lab_name.is_file():
+        repository = Repository(where.site.repository / f"{where.lab}.git")
+        head = repository.head()
+        if head and kept_in(repository.content(head, "lab.yaml")) != "sops":
+            return _outside(where, repository)
+        return ForgeCabinet(repository, find_key(age_key, env, default, create=False))
+    if where.folder and kept_in((where.folder / "lab.yaml").read_bytes()) != "sops":
+        return _outside(where, None)
+    if where.folder and (where.folder / sops.NAME).is_file():
+        return FileCabinet(where.folder.absolute() / sops.NAME, find_key(age_key, env, default, create=False))
+    raise UserError(
+        "BLU790", str(where.site.path if where.site else "."), "holds no site", "start it with `blumeops up`"
+    )
+
+
+def kept_in(description: bytes | None) -> str:
+    """Where a lab.yaml says that secrets are at site `here`. Read by itself: to check a whole lab takes longer than all
+    the rest of a call."""
+    data = read(description or b"", "lab.yaml").data
+    setting = data.get("secrets") if isinstance(data, dict) else None
+    return str(setting.get("here", "sops")) if isinstance(setting, dict) else "sops"
+
+
+def _outside(where: Where, repository: Repository | None) -> OutsideCabinet:
+    from blumeops.checks.check import check_folder
+    from blumeops.loop.revision import read_revision
+    from blumeops.secrets.inventory import inventory
+    from blumeops.secrets.stores import Stores
+
+    checked = None
+    if repository and where.site:
+        checked = read_revision(repository, where.site.work, repository.resolve("main")).checked
+    elif where.folder:
+        checked = check_folder(where.folder).passed
+    if checked is None or where.site is None:
+        raise UserError("BLU515", where.lab, "does not pass the checks, so that nobody knows its secrets", "mend it")
+    setting = checked.lab.settings.secrets
+    if setting.here == "op" and where.inside_op:
+        raise UserError("BLU530", "this op", "the lab's secrets are in 1Password: call 1Password's own op")
+    keeper = Stores(Key(where.site.age_key, ()), where.site.path).keeper(setting)
+    assert keeper is not None
+    return OutsideCabinet(keeper, tuple(entry.reference for entry in inventory(checked.lab, checked.facts)))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from blumeops.app import site as app
 from blumeops.app.ask import request_sync
-from blumeops.app.cabinets import ForgeCabinet
-from blumeops.base.errors import BlumeError
+from blumeops.app.cabinets import ForgeCabinet, kept_in
+from blumeops.base.errors import BlumeError, UserError
 from blumeops.base.site import SiteFolder
 from blumeops.connect.answers import Door
 from blumeops.connect.audit import Attempts, Audit
@@ -49,6 +49,11 @@ def _forge(site: SiteFolder, lab: str, key: Key) -> ForgeCabinet:
 
     def in_use() -> set[Reference]:
         return {reference for unit in app.applied(site).values() for reference in references(unit)}
+
+    head = repository.head()
+    outside = kept_in(repository.content(head, "lab.yaml")) if head else "sops"
+    if outside != "sops":
+        raise UserError("BLU532", lab, f"keeps its secrets in another store ({outside})", "let clients ask that one")
 
     def refusal(revision: str) -> str:
         checked = read_revision(repository, site.work, revision).checked

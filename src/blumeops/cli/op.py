@@ -23,7 +23,7 @@ TEMPLATE_BYTES = 16 << 20
 
 def op(arguments: argparse.Namespace) -> int:
     """`blumeops op …`, for the lab that the options name."""
-    from blumeops.app.cabinets import reading
+    from blumeops.app.cabinets import Where, reading
     from blumeops.app.site import environment
     from blumeops.cli.place import Place, place
 
@@ -37,14 +37,14 @@ def op(arguments: argparse.Namespace) -> int:
     except UserError:
         if not arguments.file:
             raise
-    site, lab, folder = (where.site, where.lab, where.folder) if where else (None, "store", None)
+    asked = Where(where.site, where.lab, where.folder) if where else Where(None, "store", None)
 
     def contents() -> Contents:
-        return reading(site, lab, folder, arguments.file, arguments.age_key, environment()).read()
+        return reading(asked, arguments.file, arguments.age_key, environment()).read()
 
     if arguments.json:
         arguments.format = "json"
-    return answer(arguments, lab, contents)
+    return answer(arguments, asked.lab, contents)
 
 
 def answer(arguments: argparse.Namespace, lab: str, contents: Callable[[], Contents]) -> int:

@@ -76,10 +76,11 @@ def _lab(store: argparse.Namespace) -> str:
 
 
 def _contents(store: argparse.Namespace) -> Contents:
-    from blumeops.app.cabinets import reading
+    from blumeops.app.cabinets import Where, reading
 
     site = SiteFolder(store.state) if store.state else None
-    return reading(site, _lab(store), store.lab, store.file, store.age_key, os.environ).read()
+    where = Where(site, _lab(store), store.lab, inside_op=True)
+    return reading(where, store.file, store.age_key, os.environ).read()
 
 
 def _fail(text: str) -> NoReturn:
