@@ -152,7 +152,7 @@ MEANINGS = {
     "BLU524": "The store of the lab's secrets cannot be asked: `op` or the Connect server. What runs, runs on.",
     "BLU525": "The store takes no values from here, or has no such vault.",
     "BLU519": "No value came on standard input, or one that is no text or longer than 64 KiB.",
-    "BLU530": "A template of `op inject`, a file that `op` is to write, or a lab that only 1Password's own op can answer for.",
+    "BLU530": "What `op` was to read or write: a template, a file, or a lab that 1Password's own op answers for.",
     "BLU531": "A running service uses the secret that is to be taken away.",
     "BLU533": "A token of the Connect API: its name is taken or unknown, or their file is damaged.",
     "BLU534": "A request to the Connect API, or an option of `connect serve`, that is malformed.",
