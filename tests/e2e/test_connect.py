@@ -27,8 +27,8 @@ def client(site: Site) -> Iterator[Client]:
     shutil.copytree(APP, site.folder / "apps" / "picky")
     with (site.folder / "services" / "services.yaml").open("a") as file:
         file.write("picky: {host: server}\n")
-    site.run("up")
     token = site.run("connect", "token", "create", "--vault", "first", "--write").stdout.strip()
+    site.run("up")  # a token may be there before the site is
     argv = [str(BLUMEOPS), "connect", "serve", "--port", "0", "--lab", str(site.folder), "--state", str(site.state)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:

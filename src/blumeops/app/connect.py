@@ -15,7 +15,7 @@ from blumeops.base.site import SiteFolder
 from blumeops.connect.answers import Door
 from blumeops.connect.audit import Attempts, Audit
 from blumeops.connect.journal import Journal
-from blumeops.connect.tokens import Tokens
+from blumeops.connect.tokens import FOLDER, Tokens
 from blumeops.forge.repository import Repository
 from blumeops.loop.admission import references
 from blumeops.loop.revision import read_revision
@@ -26,7 +26,7 @@ from blumeops.secrets.references import Reference
 
 def tokens(site: SiteFolder) -> Tokens:
     """The tokens of a site."""
-    return Tokens(site.path / "connect" / "tokens.json")
+    return Tokens(site.path / FOLDER / "tokens.json")
 
 
 def door(
@@ -35,7 +35,7 @@ def door(
     """What stands behind the API. `say`: gets each line of the audit log. Raises UserError `BLU502`, `BLU790`."""
     key = find_key(age_key, app.environment(), site.age_key, create=False)
     cabinet: Cabinet = FileCabinet(file.absolute(), key) if file else _forge(site, lab, key)
-    audit = Audit(site.path / "connect" / "audit.log", say, time.time)
+    audit = Audit(site.path / FOLDER / "audit.log", say, time.time)
     changed = _nothing if file else _Syncs(site, say).ask
     return Door(cabinet, tokens(site), audit, Attempts(time.monotonic), Journal(), time.time, changed, loopback)
 

@@ -17,6 +17,7 @@ from blumeops.base.site import SiteFolder
 from blumeops.checks.check import check_folder
 from blumeops.cli import output, prune, watch
 from blumeops.cli.place import Place, place
+from blumeops.connect.tokens import FOLDER
 from blumeops.lab.model import Settings
 from blumeops.secrets.age import find_key
 from blumeops.secrets.stores import TOKENS
@@ -177,7 +178,7 @@ def _alone(site: SiteFolder) -> Iterator[None]:
 
 def _refuse_foreign(where: Place) -> None:
     """A folder with somebody else's files does not become a site; the key may be there. Raises UserError `BLU796`."""
-    path, expected = where.site.path, {where.site.age_key.name, where.site.lock.name, *TOKENS}
+    path, expected = where.site.path, {where.site.age_key.name, where.site.lock.name, *TOKENS, FOLDER}
     found = {each.name for each in path.iterdir()} if path.is_dir() else set()
     claiming = f".{where.site.lab_name.name}."  # as another `up` writes that file in this very moment
     foreign = {name for name in found - expected if not name.startswith(claiming)}

@@ -21,6 +21,9 @@ from pathlib import Path
 from blumeops.base.errors import UserError
 from blumeops.base.files import PRIVATE, locked, private_folder, write_whole
 
+FOLDER = "connect"
+"""In a site's state: with the file of tokens and the audit log. It may be there before the site is."""
+
 _FORM = re.compile(r"bco_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _NOBODY = hashlib.sha256(b"").hexdigest()
 
