@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from blumeops.base.errors import UserError
@@ -32,8 +32,8 @@ def show(arguments: argparse.Namespace) -> int:
     if arguments.service:
         _one(lab, checked.facts, _named(checked.facts, arguments.service), checked.passed, arguments.json)
     elif arguments.json:
-        access = Access(lab, checked.facts)
-        services = [_as_json(lab, checked.facts, name, access) for name in checked.facts.services]
+        access, measured = Access(lab, checked.facts), _measured(checked.passed)
+        services = [_as_json(lab, checked.facts, name, measured, access) for name in checked.facts.services]
         output.say_json({"version": 1, "lab": lab.settings.lab, "services": services})
     else:
         _all(lab, checked.facts)
@@ -66,11 +66,11 @@ def _all(lab: Lab, facts: Facts) -> None:
 def _one(lab: Lab, facts: Facts, name: str, passed: CheckedLab | None, as_json: bool) -> None:
     files = _files(passed, name) if passed else {}
     if as_json:
-        output.say_json({"version": 1, **_as_json(lab, facts, name), "files": files})
+        output.say_json({"version": 1, **_as_json(lab, facts, name, _measured(passed)), "files": files})
         return
     output.say(output.paint(name, "bold"))
     topic = ""
-    for told in tell(lab, facts, name):
+    for told in [*tell(lab, facts, name), *_measured(passed)(name)]:
         output.say(_row(told, "" if told.topic == topic else told.topic))
         topic = told.topic
     for site, paths in files.items():
@@ -94,7 +94,16 @@ def _line(place: Place) -> str:
     return f"{place.file}:{place.line}"
 
 
-def _as_json(lab: Lab, facts: Facts, name: str, access: Access | None = None) -> dict[str, object]:
+def _measured(passed: CheckedLab | None) -> Callable[[str], list[Told]]:
+    """Tells what is measured of a service; nothing is rendered from a lab with errors."""
+    from blumeops.render.telemetry.story import Measured
+
+    return Measured(passed).tell if passed else lambda _: []
+
+
+def _as_json(
+    lab: Lab, facts: Facts, name: str, measured: Callable[[str], list[Told]], access: Access | None = None
+) -> dict[str, object]:
     each: ServiceFacts = facts.services[name]
     return {
         "service": name, "app": each.app.app, "app_version": each.version, "place": each.service.place,
@@ -103,7 +112,7 @@ def _as_json(lab: Lab, facts: Facts, name: str, access: Access | None = None) ->
         "needs": list(each.needs), "needed_by": needed_by(facts, name),
         "derived": [
             {"topic": told.topic, "text": told.text, "file": told.place.file, "line": told.place.line}
-            for told in tell(lab, facts, name, access)
+            for told in [*tell(lab, facts, name, access), *measured(name)]
         ],
     }  # fmt: skip
 
