@@ -6,7 +6,6 @@ programs themselves take them, tests/engines/telemetry shows.)
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -18,6 +17,7 @@ import yaml
 from blumeops.base.tree import FileTree
 from blumeops.checks.check import check_folder
 from blumeops.render import ansible, kubernetes, local
+from blumeops.render.local_unit import FolderPart
 
 HERE = Path(__file__).resolve().parent / "telemetry"
 LABS = HERE.parents[2] / "labs"
@@ -37,7 +37,7 @@ def found(lab: str) -> dict[str, str]:
         if path.startswith("ansible/roles/alloy/templates/config"):
             files[f"host/alloy/{Path(path).name}"] = hosts.text(path)
     for name, parts in units["prometheus"].files.items() if "prometheus" in units else ():
-        said = [part if isinstance(part, str) else f"<{json.dumps(part.model_dump())}>" for part in parts]
+        said = [f"<{part.folder}/{part.name}>" if isinstance(part, FolderPart) else str(part) for part in parts]
         files[f"here/prometheus/{name}"] = "".join(said)
     return files
 
