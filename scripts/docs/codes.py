@@ -137,6 +137,7 @@ MEANINGS = {
     "BLU506": "A value cannot be put there: another one is in the way, or a rule would leave it unencrypted.",
     "BLU507": "The program sops is not on this machine.",
     "BLU508": "A secret was asked for that is short enough to be guessed.",
+    "BLU509": "A secret is made of another one (its public key, its line of htpasswd), and that is not there.",
     "BLU510": "The store does not hold that vault, item or field, or more than one is meant.",
     "BLU511": "A secret that a running service uses is missing from the SOPS file of a push.",
     "BLU512": "The recipient is the last one whose key we hold: without it nobody here could open the SOPS file.",

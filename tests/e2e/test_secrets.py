@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import bcrypt
 import pyrage  # type: ignore[import-untyped]  # ships no types
 import pytest
 
@@ -107,6 +108,17 @@ def test_a_value_that_is_not_liked_is_taken_back(site: Site, clone: Clone) -> No
     assert "Take back 1 secret" in clone.git("log", "-1")
 
 
+def test_what_is_made_of_a_secret_follows_it(site: Site) -> None:
+    """The line of htpasswd is that of the new token; keys are keys, and the other half stays."""
+    public = value(site, "op://first/picky/ssh-public")
+    assert public.startswith("ssh-ed25519 ")
+    site.run("secret", "rotate", TOKEN)
+    line = value(site, "op://first/picky/line").strip()
+    assert line.startswith("caller:")
+    assert bcrypt.checkpw(value(site, TOKEN).encode(), line.partition(":")[2].encode())
+    assert value(site, "op://first/picky/ssh-public") == public
+
+
 def test_all_secrets_of_a_service_at_once(site: Site, clone: Clone) -> None:
     """A service's name means all of its own."""
     word, token = value(site, WORD), value(site, TOKEN)
@@ -177,4 +189,5 @@ def test_what_nobody_uses_any_more_is_said(site: Site, clone: Clone) -> None:
     clone.push()
     assert eventually(lambda: site.is_settled(site.head()))
     found = site.json("secret", "check")["findings"]
-    assert {(each["code"], each["subject"]) for each in found} == {("BLU517", WORD), ("BLU517", TOKEN)}
+    left = {f"op://first/picky/{name}" for name in ("word", "token", "line", "ssh", "ssh-public")}
+    assert {(each["code"], each["subject"]) for each in found} == {("BLU517", name) for name in left}

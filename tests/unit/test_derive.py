@@ -64,10 +64,10 @@ def test_the_device_of_a_service(tmp_path: Path) -> None:
 
 
 def test_the_secrets_of_a_service(tmp_path: Path) -> None:
-    """Each with its reference, its length and its place; a database brings a password."""
+    """Each with its reference, how it is made, and its place; a database brings a password."""
     services = "postgresql: {cluster: pods}\nminiflux: {cluster: pods, database: postgresql, secrets: {admin_password: op://v/i/f}}\n"
     found = lab(tmp_path, services).facts.services["miniflux"].secrets
-    assert [(use.name, use.reference, use.length, use.place.line) for use in found] == [
+    assert [(use.name, use.reference, use.recipe and use.recipe.length, use.place.line) for use in found] == [
         ("admin_password", "op://v/i/f", 24, 3),
         ("database_password", "op://lab/miniflux/database-password", 32, 3),
     ]

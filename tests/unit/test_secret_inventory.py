@@ -8,6 +8,7 @@ import pytest
 
 from blumeops.base.errors import UserError
 from blumeops.checks.check import check_folder
+from blumeops.facts.derive import Recipe
 from blumeops.secrets.ages import changed_at
 from blumeops.secrets.inventory import Entry, ambiguous, inventory, unused
 from blumeops.secrets.references import Reference
@@ -27,11 +28,11 @@ def test_each_reference_once_with_all_its_users() -> None:
     found = entries("blumeops")
     token = found["op://blumeops/gandi/pat"]
     assert [use.subject for use in token.uses] == ["network.dns.token"]
-    assert token.length is None
+    assert token.recipe is None
     assert token.uses[0].here == ()
-    assert found["op://blumeops/tailscale-operator/client-id"].length is None
+    assert found["op://blumeops/tailscale-operator/client-id"].recipe is None
     admin = found["op://blumeops/miniflux/admin-password"]
-    assert (admin.length, admin.uses[0].once) == (24, True)
+    assert (admin.recipe, admin.uses[0].once) == (Recipe(length=24), True)
     assert admin.uses[0].here == ("environment (ADMIN_PASSWORD)",)
     assert admin.uses[0].place.file.startswith("services/")
 

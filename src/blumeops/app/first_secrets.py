@@ -19,7 +19,8 @@ from blumeops.loop.admission import missing_secrets
 from blumeops.loop.revision import Revision
 from blumeops.render import local
 from blumeops.secrets import age, rules, sops
-from blumeops.secrets.generate import generate
+from blumeops.secrets.generate import made
+from blumeops.secrets.store import SopsStore
 from blumeops.secrets.stores import Stores
 
 
@@ -67,5 +68,5 @@ def first_secrets(lab: Path, key: age.Key) -> dict[str, bytes]:
     missing = missing_secrets(Revision("", (), checked.passed, units, before), Stores(key, key.path.parent))
     if not missing:
         return {}
-    values = {reference: generate(length) for reference, length in missing.items()}
+    values = made(missing, SopsStore(before, key.path))
     return {sops.NAME: sops.updated(before, values, key), rules.NAME: rules.text(key.recipients)}

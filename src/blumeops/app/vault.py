@@ -79,7 +79,7 @@ def needed_here(entry: Entry) -> bool:
 def _missing(vault: Vault) -> Iterator[Finding]:
     elsewhere = vault.checked.lab.settings.secrets.store != "sops"
     for entry in vault.entries:
-        if entry.reference in vault.stored or entry.length is not None or (elsewhere and not needed_here(entry)):
+        if entry.reference in vault.stored or entry.recipe is not None or (elsewhere and not needed_here(entry)):
             continue
         message = f"is not in the store, and nothing makes it: {', '.join(use.subject for use in entry.uses)} needs it"
         hint = f"blumeops secret set {entry.reference}"

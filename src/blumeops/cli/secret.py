@@ -57,7 +57,7 @@ def _state(vault: app.Vault, entry: Entry) -> str:
         return f"for {ago(time.time() - since)}" if since else "yes"
     if not app.needed_here(entry):
         return "no: not used here"
-    return "no: made by the next sync" if entry.length is not None else "no"
+    return "no: made by the next sync" if entry.recipe is not None else "no"
 
 
 def _as_json(vault: app.Vault, entry: Entry) -> dict[str, object]:
@@ -65,7 +65,7 @@ def _as_json(vault: app.Vault, entry: Entry) -> dict[str, object]:
         "reference": str(entry.reference),
         "stored": entry.reference in vault.stored,
         "since": vault.since.get(entry.reference),
-        "generated": entry.length is not None,
+        "generated": entry.recipe is not None,
         "uses": [
             {
                 "subject": use.subject, "service": use.service, "file": use.place.file, "line": use.place.line,

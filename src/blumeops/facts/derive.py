@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import CycleError
+from typing import Literal
 
 from blumeops.base.findings import Place
 from blumeops.facts.backup import Kept, kept
@@ -12,7 +13,7 @@ from blumeops.facts.callers import names_people
 from blumeops.facts.graph import Edge, edges, in_order
 from blumeops.facts.lookups import DatabaseUse, database_use, secret_reference
 from blumeops.facts.wiring import Wiring, wire
-from blumeops.lab.app import App
+from blumeops.lab.app import App, SecretSpec
 from blumeops.lab.model import Lab, Service
 
 HERE_DOMAIN = "ops.localhost"
@@ -38,13 +39,25 @@ class Scrape:
 
 
 @dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a secret is made when there is none. `alphabet`: empty for letters and digits; `source`: the reference of the
+    secret that a public key or an htpasswd line is made of."""
+
+    kind: Literal["characters", "ed25519", "rsa", "public", "htpasswd"] = "characters"
+    length: int = 32
+    alphabet: str = ""
+    source: str = ""
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SecretUse:
-    """A reference, who uses it, and how many characters it has when it is made by us."""
+    """A reference, who uses it, and how it is made by us."""
 
     reference: str
     service: str
     name: str
-    length: int | None
+    recipe: Recipe | None
     """None: somebody else issues it."""
     place: Place
     once: bool = False
@@ -149,13 +162,21 @@ def _service(lab: Lab, name: str, app: App, needs: tuple[str, ...]) -> ServiceFa
 
 
 def _secrets(lab: Lab, name: str, app: App) -> tuple[SecretUse, ...]:
-    lengths = {secret: None if spec.given else spec.length for secret, spec in app.secrets.items()}
+    recipes = {secret: None if spec.given else _recipe(lab, name, spec) for secret, spec in app.secrets.items()}
     if database_use(lab, name):
-        lengths["database_password"] = 32
+        recipes["database_password"] = Recipe()
     return tuple(
         SecretUse(
-            secret_reference(lab, name, secret), name, secret, lengths[secret],
+            secret_reference(lab, name, secret), name, secret, recipes[secret],
             lab.service_place(name, "secrets", secret), secret in app.secrets and app.secrets[secret].once,
         )
-        for secret in sorted(lengths)
+        for secret in sorted(recipes)
     )  # fmt: skip
+
+
+def _recipe(lab: Lab, name: str, spec: SecretSpec) -> Recipe:
+    if spec.public_of:
+        return Recipe("public", source=secret_reference(lab, name, spec.public_of))
+    if spec.htpasswd_of:
+        return Recipe("htpasswd", source=secret_reference(lab, name, spec.htpasswd_of), user=spec.user)
+    return Recipe(spec.key or "characters", spec.length, spec.alphabet or "")

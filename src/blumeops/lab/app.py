@@ -6,7 +6,7 @@ becomes in each engine stands beside the code that does it (`BECOMES` in the ren
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -161,6 +161,16 @@ class SecretSpec(Strict):
     about: str = ""
     length: int = Field(32, strict=True, ge=8, le=1024)
     """How many characters, when it is generated because the lab names no reference."""
+    alphabet: Annotated[str, Field(min_length=2, max_length=200)] | None = None
+    """Of which characters; letters and digits when nothing is said."""
+    key: Literal["ed25519", "rsa"] | None = None
+    """It is a private key, in OpenSSH's form, and not random characters."""
+    public_of: Key | None = None
+    """It is the public half of that secret, which is a `key:`."""
+    htpasswd_of: Key | None = None
+    """It is a line of an htpasswd file (bcrypt) for that secret, a password."""
+    user: Line = "admin"
+    """The user of that line."""
     given: Truth = False
     """Somebody else issues it, so it is never generated: a person puts it into the store."""
     once: Truth = False
@@ -351,6 +361,14 @@ class App(Strict):
                 raise ValueError(f"{field} names the port {port!r}, which is not among ports")
         if self.metrics and self.metrics.folder and self.metrics.folder not in self.state.folders:
             raise ValueError(f"metrics names {self.metrics.folder!r}, which is not among the folders of state")
+        for name, secret in self.secrets.items():
+            made_of = secret.public_of or secret.htpasswd_of
+            if sum(each is not None for each in (secret.key, secret.public_of, secret.htpasswd_of)) > 1:
+                raise ValueError(f"secrets.{name} is one of key, public_of, htpasswd_of")
+            if made_of and (made_of not in self.secrets or made_of == name):
+                raise ValueError(f"secrets.{name} names the secret {made_of!r}, which is not another one of the app")
+            if secret.public_of and self.secrets[secret.public_of].key is None:
+                raise ValueError(f"secrets.{name} names {made_of!r}, which is no key")
         if unknown := self.samples.keys() - self.state.folders.keys():
             raise ValueError(f"samples names {min(unknown)!r}, which is not among the folders of state")
         return self

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from blumeops.base.errors import EngineError, UserError
 from blumeops.base.findings import Finding, Place
-from blumeops.facts.derive import SecretUse
+from blumeops.facts.derive import Recipe, SecretUse
 from blumeops.forge.repository import Repository
 from blumeops.loop.revision import Revision, store_of
 from blumeops.plan.consent import TRAILER, is_asked, refusal
@@ -61,19 +61,19 @@ def unconsented(
     return [found] if found else []
 
 
-def missing_secrets(revision: Revision, stores: Stores) -> dict[Reference, int]:
-    """The references that the revision's units use and its SOPS file lacks, each with the length of a new value.
+def missing_secrets(revision: Revision, stores: Stores) -> dict[Reference, Recipe]:
+    """The references that the revision's units use and its store lacks, each with how it is made.
 
     Raises what `sops.decrypt` does for a file that cannot be opened.
     """
-    lengths = {Reference.parse(use.reference): use.length for use in _used_here(revision) if use.length is not None}
-    known = store_of(revision, stores).read(lengths)
-    return {reference: length for reference, length in lengths.items() if reference not in known}
+    recipes = {Reference.parse(use.reference): use.recipe for use in _used_here(revision) if use.recipe}
+    known = store_of(revision, stores).read(recipes)
+    return {reference: recipe for reference, recipe in recipes.items() if reference not in known}
 
 
 def _not_given(revision: Revision, stores: Stores) -> list[SecretUse]:
     """What somebody else issues, the units use, and the SOPS file lacks."""
-    uses = {Reference.parse(use.reference): use for use in _used_here(revision) if use.length is None}
+    uses = {Reference.parse(use.reference): use for use in _used_here(revision) if use.recipe is None}
     known = store_of(revision, stores).read(uses)
     return [use for reference, use in uses.items() if reference not in known]
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 from blumeops.base.errors import UserError
 from blumeops.base.findings import Finding, in_order
+from blumeops.facts.derive import Recipe
 from blumeops.loop.admission import hindrances, references
 from blumeops.loop.revision import Revision, read_revision, store_of
 from blumeops.loop.sync import Site, no_secrets
 from blumeops.secrets import rules, sops
-from blumeops.secrets.generate import generate
+from blumeops.secrets.generate import Given, made
 from blumeops.secrets.inventory import Entry, Use, inventory
 from blumeops.secrets.references import Reference
 from blumeops.secrets.store import Remembering
@@ -57,8 +58,9 @@ def prepare(site: Site, wanted: Wanted) -> Changed:
     head = site.repository.resolve("main")
     now = read_revision(site.repository, site.work, head)
     known = inventory(now.checked.lab, now.checked.facts) if now.checked else []
-    made = _to_be_made(known, now, wanted.new)
-    values = dict(wanted.values) | {each: generate(length) for each, length in made.items()}
+    recipes = _to_be_made(known, now, wanted.new)
+    values = dict(wanted.values)
+    values |= made(_with_what_follows(known, recipes, values), Given(values, store_of(now, site.stores)))
     before = store_of(now, site.stores).read(values)
     if keeper := _keeper(site, now):
         keeper.write(values)
@@ -127,27 +129,40 @@ def _keeper(site: Site, revision: Revision) -> Remembering | None:
     return site.stores.keeper(revision.checked.lab.settings.secrets) if revision.checked else None
 
 
-def _to_be_made(known: Sequence[Entry], now: Revision, names: Sequence[str]) -> dict[Reference, int]:
-    """The references that `names` mean, each with the length of a new value."""
+def _to_be_made(known: Sequence[Entry], now: Revision, names: Sequence[str]) -> dict[Reference, Recipe]:
+    """The references that `names` mean, each with how it is made."""
     if names and now.checked is None:
         raise UserError("BLU515", "main", "does not pass the checks, so that nobody knows who uses what", "mend it")
-    found: dict[Reference, int] = {}
+    found: dict[Reference, Recipe] = {}
     for name in names:
         meant = _meant(known, name)
-        made = {entry.reference: entry.length for entry in meant if entry.length is not None}
-        kept = {use.subject for use in _taken_once(known, made)}
-        if made and kept and len(meant) == 1:
+        new = {entry.reference: entry.recipe for entry in meant if entry.recipe}
+        kept = {use.subject for use in _taken_once(known, new)}
+        if new and kept and len(meant) == 1:
             hint = "change it there, then give it to the store: blumeops secret set REFERENCE"
             raise UserError("BLU513", name, f"{', '.join(sorted(kept))}: {_ONCE}", hint)
-        made = {each: length for each, length in made.items() if not _taken_once(known, [each])}
-        if not made:
+        new = {each: recipe for each, recipe in new.items() if not _taken_once(known, [each])}
+        if not new:
             raise _unknown(name, meant)
-        found |= made
+        found |= new
     return found
 
 
 def _once_notes(known: Sequence[Entry], references: Container[Reference]) -> list[str]:
     return [f"note: {use.subject}: {_ONCE}" for use in _taken_once(known, references)]
+
+
+def _with_what_follows(
+    known: Sequence[Entry], recipes: Mapping[Reference, Recipe], given: Container[Reference]
+) -> dict[Reference, Recipe]:
+    """Also what is made of a secret that changes: its public key, its line of htpasswd."""
+    follows = {
+        entry.reference: entry.recipe
+        for entry in known
+        if entry.recipe and entry.recipe.source and entry.reference not in given
+        and ((source := Reference.parse(entry.recipe.source)) in recipes or source in given)
+    }  # fmt: skip
+    return {**recipes, **follows}
 
 
 def _taken_once(known: Sequence[Entry], references: Container[Reference]) -> list[Use]:

@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from blumeops.base.errors import Unavailable, UserError
+from blumeops.facts.derive import Recipe
 from blumeops.forge.repository import Repository
 from blumeops.loop.admission import missing_secrets, references
 from blumeops.loop.revision import Revision, read_revision, store_of
 from blumeops.secrets import sops
 from blumeops.secrets.age import Key
-from blumeops.secrets.generate import generate
+from blumeops.secrets.generate import made
 from blumeops.secrets.references import Reference
+from blumeops.secrets.store import SopsStore
 from blumeops.secrets.stores import Stores
 
 PENDING = "generated-secrets"
@@ -43,7 +45,7 @@ def with_generated(
     assert revision.checked is not None
     if keeper := stores.keeper(revision.checked.lab.settings.secrets):
         say(f"generating {len(missing)} secrets into {revision.checked.lab.settings.secrets.here}")
-        keeper.write({each: generate(length) for each, length in missing.items()})
+        keeper.write(made(missing, keeper))
         return revision
     new = repository.child(PENDING, revision.name)
     if new is None:
@@ -68,12 +70,12 @@ def _generated(
     repository: Repository,
     revision: Revision,
     key: Key,
-    missing: Mapping[Reference, int],
+    missing: Mapping[Reference, Recipe],
     say: Callable[[str], None],
 ) -> str:
     """A commit on the revision that adds new values for `missing`; no branch leads to it yet."""
     say(f"generating {len(missing)} secrets into {sops.NAME}")
-    changed = sops.updated(revision.secrets, {each: generate(length) for each, length in missing.items()}, key)
+    changed = sops.updated(revision.secrets, made(missing, SopsStore(revision.secrets, key.path)), key)
     names = "\n".join(str(each) for each in sorted(missing))
     message = f"Generate {len(missing)} secrets\n\n{names}\n"
     return repository.commit_as_before(revision.name, {sops.NAME: changed}, message, revision.name)

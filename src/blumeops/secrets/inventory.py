@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from blumeops.base.errors import UserError
 from blumeops.base.findings import Place
-from blumeops.facts.derive import Facts, SecretUse, ServiceFacts
+from blumeops.facts.derive import Facts, Recipe, SecretUse, ServiceFacts
 from blumeops.facts.parts import SecretFile, SecretValue, Text
 from blumeops.lab.model import Lab
 from blumeops.secrets.references import Reference
@@ -34,33 +34,33 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One reference. `length`: of the value that is made when there is none; None: a person brings it."""
+    """One reference. `recipe`: how it is made when there is none; None: a person brings it."""
 
     reference: Reference
     uses: tuple[Use, ...]
-    length: int | None
+    recipe: Recipe | None
 
 
 def inventory(lab: Lab, facts: Facts) -> list[Entry]:
     """Every reference that the description names and that is well formed."""
     uses: dict[Reference, list[Use]] = {}
-    lengths: dict[Reference, list[int | None]] = {}
+    recipes: dict[Reference, list[Recipe | None]] = {}
     for service in facts.services.values():
         for secret in service.secrets:
             if reference := _parsed(secret.reference):
                 uses.setdefault(reference, []).append(_use(lab, facts, service, secret))
-                lengths.setdefault(reference, []).append(secret.length)
+                recipes.setdefault(reference, []).append(secret.recipe)
     for text, use in _of_lab(lab):
         if reference := _parsed(text):
             uses.setdefault(reference, []).append(use)
-            lengths[reference] = [None]
-    return [Entry(reference, tuple(found), _length(lengths[reference])) for reference, found in sorted(uses.items())]
+            recipes[reference] = [None]
+    return [Entry(reference, tuple(found), _recipe(recipes[reference])) for reference, found in sorted(uses.items())]
 
 
-def _length(wanted: Iterable[int | None]) -> int | None:
-    """The longest; None where one of the users cannot do with a value of ours."""
-    lengths = list(wanted)
-    return None if None in lengths else max(length for length in lengths if length)
+def _recipe(wanted: Iterable[Recipe | None]) -> Recipe | None:
+    """The one for most characters; None where one of the users cannot do with a value of ours."""
+    recipes = list(wanted)
+    return None if None in recipes else max((each for each in recipes if each), key=lambda recipe: recipe.length)
 
 
 def _parsed(text: str) -> Reference | None:
