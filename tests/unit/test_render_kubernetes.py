@@ -338,7 +338,7 @@ def test_a_database_in_another_cluster_is_made_where_it_is(tmp_path: Path) -> No
     kinds = [
         each["kind"] for each in yaml.safe_load_all(tree.text("argocd/manifests/postgresql/database-miniflux.yaml"))
     ]
-    assert kinds == ["ExternalSecret", "ConfigMap", "Job"]
+    assert kinds == ["NetworkPolicy", "NetworkPolicy", "ExternalSecret", "ConfigMap", "Job"]
     assert "postgresql.example.ts.net:5432" in tree.text("argocd/manifests/miniflux/externalsecret.yaml")
     assert one(tree, "postgresql/service.yaml")["metadata"]["annotations"]["tailscale.com/expose"] == "true"
     assert yaml.safe_load(tree.text("argocd/apps/postgresql.yaml"))["spec"]["destination"]["name"] == "other"

@@ -342,6 +342,8 @@ class App(Strict):
     """What it may use."""
     devices: tuple[DevicePath, ...] = ()
     """Devices of the host that it uses."""
+    internet: Truth = False
+    """Whether it calls hosts of the internet by itself. What an `image:` runs is taken to."""
 
     @model_validator(mode="after")
     def _ports_exist(self) -> App:

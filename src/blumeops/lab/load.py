@@ -271,7 +271,7 @@ class _Reader(Files):
         return App(
             app=name, version=tag, sources=(AppSource(container=image),), ports=service.ports,
             secrets=dict.fromkeys(service.secrets.keys() - {"database_password"}, SecretSpec()),
-            state=service.state or State(), arguments=service.arguments, devices=service.devices,
+            state=service.state or State(), arguments=service.arguments, devices=service.devices, internet=True,
         )  # fmt: skip
 
 

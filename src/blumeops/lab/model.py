@@ -218,6 +218,8 @@ class Service(Strict):
     resources: Resources | None = None
     devices: tuple[DevicePath, ...] = ()
     """Devices of the host that it uses beside those of the app."""
+    internet: Truth | None = None
+    """Whether it calls hosts of the internet, where it differs from what the app says."""
     arguments: tuple[Templated, ...] = ()
     """What the program of an `image:` is given instead of what the image says."""
     heal: Truth | None = None

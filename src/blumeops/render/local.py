@@ -59,6 +59,7 @@ BECOMES = {
     "stop": "the signal, and the time until SIGKILL",
     "resources": "a limit of the container; for a process a control group of Linux, if we may make one; a job's end",
     "devices": "given to the container; a plain process sees all that its user may",
+    "internet": "nothing: what runs on this machine calls whom it likes",
 }
 
 

@@ -126,6 +126,7 @@ class _File(Entries):
         secrets = {secret: self.reference(secret) for secret in sorted(draft.secrets)}
         try:
             made = {"app": name, "ports": ports, "secrets": dict.fromkeys(secrets, SecretSpec()), "health": health}
+            made["internet"] = True  # nobody said what its programs call
             app = App.model_validate(draft.app | made)
         except ValidationError as error:  # a `{{` that is no lookup, for one
             self.find("BLU140", f"cannot be run: {error.errors()[0]['msg'][:200]}", of=("services", draft.alias))
@@ -139,7 +140,7 @@ class _File(Entries):
             return Part(name, self.service.model_copy(update=own), app, member)
         service = Service(
             host=self.service.host, cluster=self.service.cluster, compose=self.service.compose, secrets=secrets,
-            mounts=mounts,
+            mounts=mounts, internet=self.service.internet,
         )  # fmt: skip
         return Part(name, service, app, member)
 

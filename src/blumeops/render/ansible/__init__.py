@@ -45,6 +45,7 @@ BECOMES = {
     "stop": "KillSignal= and TimeoutStopSec=; the agent's shell passes the signal on",
     "resources": "MemoryMax=; macOS has no such limit",
     "devices": "nothing: a unit sees the devices that its user may use",
+    "internet": "nothing: what runs on a host calls whom it likes",
 }
 
 _AT = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")

@@ -23,6 +23,7 @@ from blumeops.render.kubernetes.collector import access
 from blumeops.render.kubernetes.databases import database_file, provider_files
 from blumeops.render.kubernetes.manifest import Manifest, dump
 from blumeops.render.kubernetes.places import Site, by_operator, source_of
+from blumeops.render.kubernetes.policies import connect_policies, policies
 from blumeops.render.kubernetes.words import references
 from blumeops.render.kubernetes.workloads import Files, has_ingress, workload_files
 from blumeops.render.telemetry.view import derives
@@ -54,6 +55,7 @@ BECOMES = {
     "stop": "the grace period; a signal other than TERM is sent by a preStop hook",
     "resources": "memory: request and limit",
     "devices": "nothing: a device plugin of the cluster gives them, by what the `kubernetes:` block says",
+    "internet": "a rule of its NetworkPolicy: to every address that is not of a private network",
 }
 
 
@@ -94,7 +96,10 @@ def _service(site: Site, service: ServiceFacts, repository: str) -> tuple[Manife
     if source_of(service.app, "container") is None and chart is not None:
         files: Files = {}
         if service.app.app == "onepassword-connect":
-            files = {"clustersecretstore.yaml": [secrets.store(site, service)]}
+            files = {
+                "clustersecretstore.yaml": [secrets.store(site, service)],
+                "networkpolicy.yaml": connect_policies(site, service),
+            }
         return argocd.chart_application(site, service, chart, repository, bool(files)), files
     files = provider_files(site, service) if by_operator(site, service) else workload_files(site, service)
     files |= {"access.yaml": access(site, service)} if derives(service, "collector") else {}
@@ -103,6 +108,7 @@ def _service(site: Site, service: ServiceFacts, repository: str) -> tuple[Manife
     if service.database and service not in site.guests.get(service.database.provider, []):
         own = database_file(site, service)
         files |= {"database.yaml": own} if own else {}
+    files["networkpolicy.yaml"] = policies(site, service)
     return argocd.application(site, service, repository), files
 
 
@@ -156,11 +162,13 @@ def _readme(site: Site, missing: list[str]) -> str:
 <!-- Derived from lab.yaml: change it there -->
 # The clusters of {site.lab.settings.lab}
 
-With Argo CD, once: `kubectl apply -n {namespace} -f argocd/apps.yaml`. Without it, for each service in the order of
-the waves in `argocd/apps/`: `kubectl create namespace SERVICE`, then
+With Argo CD, once: `kubectl apply -n {namespace} -f argocd/apps.yaml`. Without it: `kubectl create namespace SERVICE`
+for each service, then in the order of the waves in `argocd/apps/`
 `kubectl apply --server-side -k argocd/manifests/SERVICE`.
 
-Each service has a namespace of its own name. Objects for its database live in the provider's.
+Each service has a namespace of its own name. Objects for its database live in the provider's; rules about whom it
+calls, in the namespaces of both. What no rule opens is closed, where the cluster's network enforces NetworkPolicies:
+k3s does, minikube when it is started with `--cni=calico`.
 
 ## Not in these files
 

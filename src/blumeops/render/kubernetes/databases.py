@@ -12,6 +12,7 @@ from blumeops.facts.lookups import DatabaseUse
 from blumeops.render.kubernetes.manifest import Manifest, digest
 from blumeops.render.kubernetes.places import Site, by_operator, metadata
 from blumeops.render.kubernetes.pods import command, confined, image, resources, user
+from blumeops.render.kubernetes.policies import grant_policies
 from blumeops.render.kubernetes.secrets import external_secret, secret
 from blumeops.render.kubernetes.words import Words, references
 from blumeops.render.kubernetes.workloads import KEPT, STORAGE, Files, own_words, to_pods
@@ -104,7 +105,7 @@ def _granted(site: Site, service: ServiceFacts, provider: ServiceFacts) -> list[
     """The provider's own command in a Job: run at each sync, before the user's pods; it is safe to repeat."""
     at, wiring, words = provider.name, service.wiring, Words(site, provider)
     private = {name: text for name, text in wiring.grant_env.items() if references([text])}
-    first: list[Manifest] = []
+    first = [_in_wave(policy, -2) for policy in grant_policies(site, service, provider)]
     password = external_secret(site, service, private, words, f"{service.name}-database", at)
     secret_name = password["metadata"]["name"]
     env = [

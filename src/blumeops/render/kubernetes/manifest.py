@@ -16,6 +16,15 @@ from typing import Any
 
 Manifest = dict[str, Any]
 
+
+class Noted(Manifest):
+    """An item of a list with a comment before it: why it is there. Readers of YAML see the item alone."""
+
+    def __init__(self, note: str, content: Mapping[str, Any]) -> None:
+        super().__init__(content)
+        self.note = "".join(char if char.isprintable() else " " for char in note)
+
+
 _BARE = re.compile(r"(?:--?)?[A-Za-z/_$](?:[^\s:#]|:(?=\S)| (?=[^\s#])|(?<=\S)#)*")
 _WORDS = re.compile(r"y|n|yes|no|on|off|true|false|null", re.IGNORECASE)
 _LIST_ITEM = "- "
@@ -61,6 +70,8 @@ def _lines(value: Any) -> Iterator[str]:
             yield from _after(f"{_scalar(key)}:", inner)
     else:
         for inner in value:
+            if isinstance(inner, Noted):
+                yield f"# {inner.note}"
             if isinstance(inner, Mapping | list | tuple) and inner:
                 first, *rest = _lines(inner)
                 yield _LIST_ITEM + first

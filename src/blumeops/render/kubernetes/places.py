@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from blumeops.checks.check import CheckedLab
-from blumeops.facts.access.identities import Door, Identities
+from blumeops.facts.access.access import Access
+from blumeops.facts.access.borders import Borders
+from blumeops.facts.access.identities import Door
+from blumeops.facts.access.pods import Pods
 from blumeops.facts.derive import ServiceFacts
 from blumeops.lab.app import App, AppSource, Port
 from blumeops.render.kubernetes.manifest import Manifest, digest
@@ -50,7 +53,17 @@ class Site(CheckedLab):
     @cached_property
     def doors(self) -> Mapping[str, Door]:
         """The services with an identity on the tailnet."""
-        return Identities(self.lab, self.facts).doors
+        return self.pods.access.ids.doors
+
+    @cached_property
+    def pods(self) -> Pods:
+        """Who calls whom inside the clusters."""
+        return Pods(Access(self.lab, self.facts))
+
+    @cached_property
+    def borders(self) -> Borders:
+        """What crosses the clusters' borders."""
+        return Borders(self.pods)
 
     def has(self, cluster: str | None, app: str) -> bool:
         """Whether this part runs in the cluster."""
