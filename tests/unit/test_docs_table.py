@@ -79,6 +79,7 @@ ALTERED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "stop": ({}, {"stop": {"signal": "INT", "within": "20s"}}),
     "resources": ({}, {"resources": {"memory": "64Mi"}}),
     "devices": ({}, {"devices": ["/dev/dri"]}),
+    "internet": ({}, {"internet": True}),
 }
 """For each field: what the app has before, and what it has afterwards. `service` is for the service itself."""
 
