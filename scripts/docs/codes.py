@@ -230,6 +230,7 @@ MEANINGS = {
     "BLU762": "Main has the files of that revision already.",
     "BLU763": "`show` was asked for a service that the lab does not have.",
     "BLU770": "The port on which the lab's names are answered is taken, by whom is said. All else runs.",
+    "BLU764": "`render --diff REV` was asked of a folder that is in no Git repository, or one without that revision.",
     "BLU790": "The state folder holds no site: `blumeops up` was never called.",
     "BLU791": "The controller stopped answering while a command waited for it.",
     "BLU792": "Another `up` or `down` of this site is at work.",

@@ -188,6 +188,9 @@ def _elsewhere(commands: _Commands) -> None:
     render = commands.add("render", "the real engines' files, for the real devices")
     render.add_argument("--site", choices=["here", "home"], default="home", help="default: home")
     render.add_argument("--out", type=Path, metavar="DIR", required=True, help="the folder to write into")
+    against = "write nothing, print what would change of the folder, or since REV of the Git repository that it is in"
+    render.add_argument("--diff", nargs="?", const="", metavar="REV", help=against)
+    render.add_argument("--exit-code", action="store_true", help="with --diff: exit with 3 when anything would change")
     hooks = commands.holder("hook", "the push gate in a Git repository of your own: a forge's, or a clone")
     for name, about in (
         ("install", "let every push be judged before it lands; somebody else's hook is left alone"),

@@ -1,4 +1,4 @@
-"""check, plan and render: what the description says. Nothing is changed but the folder that `render` is given."""
+"""check and plan: what the description says. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from blumeops.base.errors import BlumeError
-from blumeops.base.findings import errors
-from blumeops.base.tree import FileTree
-from blumeops.checks.check import Checked, CheckedLab, check_folder
+from blumeops.checks.check import check_folder
 from blumeops.cli import output
 from blumeops.cli.place import Place, lab_folder, place
 
@@ -25,21 +23,8 @@ def check(arguments: argparse.Namespace) -> int:
         output.say_json({"version": 1, "findings": [finding.as_json() for finding in checked.findings]})
     else:
         output.say_findings(checked.findings)
-        output.progress(_count(checked))
+        output.progress(output.count(checked.findings, len(checked.facts.services)))
     return 0 if checked.passed else 1
-
-
-def render(arguments: argparse.Namespace) -> int:
-    """`blumeops render`: writes the tree; files that nothing derives any more are left alone and named."""
-    passed = _passed(arguments)
-    if passed is None:
-        return 1
-    tree = _home(passed) if arguments.site == "home" else _here(passed)
-    written = tree.write(arguments.out)
-    output.say_written(tree, written, arguments.json)
-    if not arguments.json:
-        output.progress(f"{len(tree.files)} files, {len(written)} of them new or changed")
-    return 0
 
 
 def plan(arguments: argparse.Namespace) -> int:
@@ -121,33 +106,3 @@ def _new_secrets(arguments: argparse.Namespace, where: Place, wanted: Revision) 
     except BlumeError as error:
         output.progress(f"note: whether secrets have new values is not known: {error}")
         return {}
-
-
-def _passed(arguments: argparse.Namespace) -> CheckedLab | None:
-    """The lab when it passes the checks; else None, with the findings told."""
-    checked = check_folder(lab_folder(arguments))
-    output.say_findings(checked.findings, sys.stderr)
-    if checked.passed is None:
-        output.progress(_count(checked))
-    return checked.passed
-
-
-def _count(checked: Checked) -> str:
-    bad = len(errors(checked.findings))
-    warnings = len(checked.findings) - bad
-    counts = ((len(checked.facts.services), "service"), (bad, "error"), (warnings, "warning"))
-    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
-
-
-def _here(passed: CheckedLab) -> FileTree:
-    from blumeops.render import local
-
-    return local.render(passed)
-
-
-def _home(passed: CheckedLab) -> FileTree:
-    from blumeops.render.ansible import render as for_hosts
-    from blumeops.render.kubernetes import render as for_clusters
-    from blumeops.render.tailscale import render as for_tailnet
-
-    return FileTree({**for_hosts(passed).files, **for_clusters(passed).files, **for_tailnet(passed).files})

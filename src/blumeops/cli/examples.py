@@ -61,7 +61,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "policy check": ("blumeops policy check policy.hujson",),
     "policy test": ("blumeops policy test policy.hujson --nodes nodes.json",),
     "policy matrix": ("blumeops policy matrix policy.hujson --csv",),
-    "render": ("blumeops render --out ~/rendered",),
+    "render": ("blumeops render --out ~/rendered", "blumeops render --out ~/rendered --diff main"),
     "hook install": ("blumeops hook install /srv/git/lab.git --branch main",),
     "hook remove": ("blumeops hook remove /srv/git/lab.git",),
     "hook status": ("blumeops hook status /srv/git/lab.git",),

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from blumeops.base.findings import Finding
+from blumeops.base.findings import Finding, errors
 from blumeops.base.tree import FileTree
 
 _COLOURS = {"bad": "31", "good": "32", "wait": "33", "dim": "2", "bold": "1"}
@@ -103,3 +103,10 @@ def say_findings(findings: Sequence[Finding], stream: TextIO | None = None) -> N
     stream = stream or sys.stdout
     for finding in findings:
         print(finding, file=stream, flush=True)
+
+
+def count(findings: Sequence[Finding], services: int) -> str:
+    """How much was looked at, and what was found."""
+    bad = len(errors(findings))
+    counts = ((services, "service"), (bad, "error"), (len(findings) - bad, "warning"))
+    return ", ".join(f"{number} {word}{'' if number == 1 else 's'}" for number, word in counts)

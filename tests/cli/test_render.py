@@ -1,0 +1,85 @@
+"""`render --diff`: what writing would change of a folder or since a branch; and what is left over is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.site import BLUMEOPS, GIT
+
+LABS = Path(__file__).parents[2] / "labs"
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """labs/first, rendered into `out`, a Git repository with that as branch main."""
+    shutil.copytree(LABS / "first", tmp_path / "lab")
+    render(tmp_path / "lab")
+    out = tmp_path / "out"
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "Rendered"]):
+        subprocess.run([*GIT, "-C", out, *words], check=True)
+    return tmp_path / "lab"
+
+
+def render(lab: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """`blumeops render` of the lab into the folder beside it."""
+    argv: list[str | Path] = [BLUMEOPS, "render", "--lab", lab, "--out", lab.parent / "out", *words]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def change(lab: Path, old: str, new: str) -> None:
+    """Another service file."""
+    file = lab / "services" / "services.yaml"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+
+
+def test_nothing_differs_after_rendering(lab: Path) -> None:
+    """Of the folder and of the branch."""
+    for revision in ([], ["main"]):
+        done = render(lab, "--diff", *revision, "--exit-code")
+        assert done.stdout == ""
+        assert done.stderr.startswith("0 of ")
+
+
+def test_a_change_of_one_service_is_a_small_diff(lab: Path) -> None:
+    """Only its own files, the new lines with a plus; nothing is written."""
+    change(lab, "polling: 60m", "polling: 30m")
+    done = render(lab, "--diff", "--exit-code", code=3)
+    changed = json.loads(render(lab, "--diff", "--json").stdout)["changed"]
+    assert changed
+    assert all("miniflux" in path for path in changed)
+    added = [line for line in done.stdout.splitlines() if line.startswith("+") and not line.startswith("+++")]
+    assert any('"30"' in line for line in added)
+    assert render(lab, "--diff", "main").stdout == done.stdout
+    render(lab)
+    assert render(lab, "--diff", "main").stdout == done.stdout
+    assert render(lab, "--diff").stdout == ""
+
+
+def test_what_nothing_derives_any_more_is_named_and_left(lab: Path) -> None:
+    """Until a person deletes it; what is not ours is not named."""
+    (lab.parent / "out" / "argocd" / "mine.yaml").write_text("# mine")
+    text = (lab / "services" / "services.yaml").read_text()
+    (lab / "services" / "services.yaml").write_text(text[: text.index("miniflux:")])
+    assert "--- a/argocd/apps/miniflux.yaml" in render(lab, "--diff").stdout
+    said = render(lab).stderr
+    assert "argocd/apps/miniflux.yaml: nothing derives this any more; delete it" in said
+    assert "mine.yaml" not in said
+    assert (lab.parent / "out/argocd/apps/miniflux.yaml").is_file()
+    assert "nothing derives this" in render(lab).stderr
+    (lab.parent / "out/argocd/apps/miniflux.yaml").unlink()
+    assert "apps/miniflux.yaml" not in render(lab).stderr
+
+
+def test_a_branch_that_is_not_there(lab: Path) -> None:
+    """One line, exit 1; a name that looks like an option is a name."""
+    for name in ("other", "--output=x"):
+        assert "BLU764" in render(lab, f"--diff={name}", code=1).stderr
+    assert not (lab.parent / "out" / "x").exists()
