@@ -37,7 +37,6 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
                 if key not in known:
                     place = lab.service_place(name, f"{word}s", key, of_key=True)
                     yield Finding("BLU122", place, name, f"{app.app} has no {word} `{key}`", meant(key, known))
-    yield from _unused(lab)
     for name, service in lab.services.items():
         if service.database and name.replace("-", "_").startswith(("postgres", "pg_")) and name not in lab.broken:
             message = f"its role in {service.database} would be `{name.replace('-', '_')}`, which belongs to PostgreSQL"
@@ -45,18 +44,6 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
     for facts_of in facts.services.values():
         for problem in facts_of.wiring.problems:
             yield Finding("BLU123", problem.place, problem.subject, problem.message, problem.hint)
-
-
-def _unused(lab: Lab) -> Iterator[Finding]:
-    """What a person may write and nothing is made of yet is told, not passed over in silence."""
-    for name, service in lab.services.items():
-        for way in ("chart", "manifests", "role"):
-            if getattr(service, way) is not None:
-                message = f"nothing is rendered or run from `{way}:` yet"
-                place = lab.service_place(name, way, of_key=True)
-                yield Finding(
-                    "BLU125", place, name, message, "use `app:` or `image:` where it must run", severity="warning"
-                )
 
 
 def _provides(lab: Lab, service: str, kind: str) -> bool:

@@ -11,6 +11,7 @@ from blumeops.checks import (
     access,
     apps,
     backups,
+    brought,
     gitops,
     names,
     order,
@@ -25,7 +26,7 @@ from blumeops.lab.model import Lab
 
 CHECKS: tuple[Callable[[Lab, Facts], Iterable[Finding]], ...] = (
     references.check, names.check, placement.check, apps.check, versions.check, secrets.check, order.check,
-    backups.check, gitops.check, access.check,
+    backups.check, brought.check, gitops.check, access.check,
 )  # fmt: skip
 
 

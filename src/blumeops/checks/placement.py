@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from blumeops.base.findings import Finding, Place
 from blumeops.facts.derive import Facts
 from blumeops.facts.graph import parts, wants
+from blumeops.lab.brought.model import way_of
 from blumeops.lab.model import Host, Lab
 
 
@@ -47,7 +48,7 @@ def _without_images(lab: Lab) -> Iterator[Finding]:
     keepers = {service.database for service in lab.services.values()}
     for name, service in lab.services.items():
         app = lab.app_of(name)
-        if not service.cluster or app is None:
+        if not service.cluster or app is None or way_of(service):
             continue
         kinds = {source.kind for source in app.sources}
         if not kinds & {"container", "chart"}:

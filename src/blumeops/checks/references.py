@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from blumeops.base.findings import Finding, Place
 from blumeops.facts.derive import Facts
-from blumeops.lab.model import Lab
+from blumeops.lab.model import Lab, app_key
 from blumeops.lab.validate import meant
 from blumeops.lab.yaml import shown
 
@@ -34,7 +34,7 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
             yield from _named(lab, "BLU111", of("cluster"), name, "cluster", service.cluster, settings.clusters)
         if service.database:
             yield from _named(lab, "BLU113", of("database"), name, "service", service.database, lab.services)
-        if lab.app_of(name) is None and not (service.chart or service.manifests or service.compose or service.role):
+        if lab.app_of(name) is None and not app_key(name, service).startswith("="):
             app = service.app or name
             if f"apps/{app}" not in lab.broken and lab.broken.isdisjoint({f"{name}.app", f"{name}.image"}):
                 hint = f"write apps/{app}/app.yaml, or give the service an `image:`"

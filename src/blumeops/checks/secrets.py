@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from blumeops.base.findings import Finding, Place
 from blumeops.facts.derive import Facts
 from blumeops.facts.parts import SecretValue
+from blumeops.lab.brought.model import LITERAL
 from blumeops.lab.model import Lab
 
 _PART = r"[A-Za-z0-9._-]+( +[A-Za-z0-9._-]+)*"
@@ -16,8 +17,6 @@ _REFERENCE = re.compile(rf"op://{_PART}(/{_PART}){{2,3}}")
 
 
 _SECRET_NAME = re.compile(r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|CREDENTIALS?)$")
-LITERAL = "literal"
-"""The rule's name in `secrets.allow`."""
 
 
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from blumeops.base.findings import Place
 from blumeops.facts.options import option_text
 from blumeops.facts.parts import Address, FilePath, Folder, Listen, SecretFile, SecretValue, Text, Url, joined
 from blumeops.lab.app import App
-from blumeops.lab.model import Lab, Service
+from blumeops.lab.model import Lab, Service, app_key
 from blumeops.lab.template import Lookup, TemplateError, parse
 
 VOCABULARY = {
@@ -82,7 +82,7 @@ class Lookups:
         file = next(
             (f for f in (f"apps/{app.app}/app.yaml", f"catalogue/{app.app}/app.yaml") if f in lab.documents), ""
         )
-        self.document = None if service.image or service.compose else lab.documents.get(file)
+        self.document = None if app_key(name, service)[0] == "=" else lab.documents.get(file)
 
     def app_text(self, text: str, *path: str | int) -> Text:
         place = self.document.place(*path) if self.document else self.lab.service_place(self.name)

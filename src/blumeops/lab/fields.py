@@ -62,6 +62,8 @@ _TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 _LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 _SHA256 = r"^[0-9a-f]{64}$"
 _SHARE = r"^[^/\x00-\x1f]+/[^/\x00-\x1f]+$"
+_CHART = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
+_CHARTS = r"^(https|oci)://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?$"
 _IMAGE = (
     r"^([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
     r"(:[A-Za-z0-9][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$"
@@ -84,6 +86,8 @@ PATTERNS = {
     _LINE: "text on one line",
     _SHA256: "a SHA-256: 64 digits and letters from a to f",
     _SHARE: "HOST/SHARE",
+    _CHART: "a chart's name: lower-case letters, digits, - and .",
+    _CHARTS: "a repository of charts like https://charts.example.org or oci://registry.example.org/charts",
     _IMAGE: "an image like registry.example.org/name:1.2.3",
 }
 """What a pattern asks for, in a person's words."""
@@ -110,6 +114,8 @@ Sha256 = Annotated[str, StringConstraints(pattern=_SHA256)]
 Platform = Literal["linux-amd64", "linux-arm64", "darwin-amd64", "darwin-arm64"]
 """`linux` or `darwin` (macOS), `-`, `amd64` or `arm64`."""
 Image = Annotated[str, StringConstraints(pattern=_IMAGE)]
+ChartName = Annotated[str, StringConstraints(pattern=_CHART)]
+ChartRepository = Annotated[str, StringConstraints(pattern=_CHARTS)]
 Line = Annotated[str, StringConstraints(pattern=_LINE)]
 """Text on one line."""
 Templated = Annotated[

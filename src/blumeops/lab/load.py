@@ -19,9 +19,11 @@ from typing import Any
 from blumeops.base.errors import UserError
 from blumeops.base.findings import Finding, Place
 from blumeops.lab import dashboards, yaml
-from blumeops.lab.app import App, AppSource, SecretSpec, State
+from blumeops.lab.app import App
+from blumeops.lab.brought.model import Brought, Way, way_of
 from blumeops.lab.files import CATALOGUE, Files
 from blumeops.lab.model import Lab, Member, Service, Settings, app_key
+from blumeops.lab.unnamed import own_app
 from blumeops.lab.validate import validate, validate_what_fits
 from blumeops.lab.yaml import shown
 
@@ -79,16 +81,19 @@ class _Reader(Files):
         apps: dict[str, App] = {}
         members = self.composed(settings, services, files, apps)
         app_files: dict[str, dict[str, str]] = {}
+        brought: dict[str, Brought] = {}
         for name, service in services.items():
+            if (way := way_of(service)) and (found := self.own(name, service, way, files[name], settings)):
+                brought[name] = found
             key = app_key(name, service)
             if key in apps or f"apps/{key}" in self.broken or service.compose:
                 continue
-            app = self.image_app(name, service, files[name]) if service.image else self.app(key, app_files)
+            app = self.own_app(name, service, files[name]) if key[0] == "=" else self.app(key, app_files)
             if app is not None:
                 apps[key] = app
         policy, own = self.policy(), dict(self.dashboards())
         broken = frozenset(self.broken)
-        lab = Lab(settings, services, apps, app_files, self.documents, files, policy, broken, members, own)
+        lab = Lab(settings, services, apps, app_files, self.documents, files, policy, broken, members, own, brought)
         return Loaded(lab, tuple(self.findings))
 
     def settings(self) -> Settings:
@@ -259,20 +264,22 @@ class _Reader(Files):
                 members[part.name] = part.member
         return members
 
-    def image_app(self, name: str, service: Service, file: str) -> App:
-        """The app that an `image:` service amounts to."""
-        image, _, tag = (service.image or "").rpartition(":")
-        if not image or "/" in tag:
-            image, tag = service.image or "", "latest"
+    def own(self, name: str, service: Service, way: Way, file: str, settings: Settings) -> Brought | None:
+        """What the lab brings itself for a service."""
+        from blumeops.lab.brought import read  # few labs bring anything
+
+        found = read.read(self, name, service, way, self.documents[file].place(name, way), settings.secrets)
+        if found is None:
+            self.broken.add(f"{name}.{way}")
+        return found
+
+    def own_app(self, name: str, service: Service, file: str) -> App:
+        """The app of a service that names none; of that, nobody else says what it keeps."""
         if service.state is None and f"{name}.state" not in self.broken:
             place = self.documents[file].place(name, of_key=True)
-            hint = "write `state: none`, or name its folders: `state: {data: /path/in/the/image}`"
+            hint = "write `state: none`, or name its folders: `state: {data: /path/of/it}`"
             self.findings.append(Finding("BLU106", place, name, "does not say what state it keeps", hint))
-        return App(
-            app=name, version=tag, sources=(AppSource(container=image),), ports=service.ports,
-            secrets=dict.fromkeys(service.secrets.keys() - {"database_password"}, SecretSpec()),
-            state=service.state or State(), arguments=service.arguments, devices=service.devices, internet=True,
-        )  # fmt: skip
+        return own_app(name, service)
 
 
 def _written_otherwise(document: yaml.Document, *path: str) -> list[Finding]:

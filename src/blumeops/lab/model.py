@@ -11,10 +11,13 @@ from pydantic import Field, model_validator
 
 from blumeops.base.findings import Place
 from blumeops.lab.app import App, Health, Port, Resources, State
+from blumeops.lab.brought.model import WAYS, Brought
 from blumeops.lab.fields import (
     AbsolutePath,
     ApiUrl,
     Branch,
+    ChartName,
+    ChartRepository,
     Count,
     DevicePath,
     Domain,
@@ -186,6 +189,15 @@ class Settings(Strict):
 WHAT_RUNS = ("app", "image", "chart", "manifests", "compose", "role")
 
 
+class Chart(Strict):
+    """A Helm chart. Its version is the service's."""
+
+    name: ChartName
+    repository: ChartRepository
+    values: Line | None = None
+    """A file of the lab with the chart's values: `charts/name.yaml`."""
+
+
 class Service(Strict):
     """An app, given a name and a place."""
 
@@ -195,10 +207,13 @@ class Service(Strict):
     """From the catalogue or from `apps/` of the lab; the service's own name when nothing else is said."""
     image: Image | None = None
     """An image with its tag, when no app is needed."""
-    chart: str | None = None
-    manifests: str | None = None
+    chart: Chart | None = None
+    """A Helm chart; beside an `app:` it sets that app up at site `home`."""
+    manifests: Line | None = None
+    """A folder of the lab with plain YAML or a kustomization; beside an `app:` it sets that app up at site `home`."""
     compose: str | None = None
-    role: str | None = None
+    role: Line | None = None
+    """A folder of the lab with an Ansible role; beside an `app:` it sets that app up at site `home`."""
     name: Name | None = None
     """The name in its addresses, where it is not the service's own."""
     version: Version | None = None
@@ -231,7 +246,8 @@ class Service(Strict):
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Service:
-        if sum(getattr(self, way) is not None for way in WHAT_RUNS) > 1:
+        ways = [way for way in WHAT_RUNS if getattr(self, way) is not None]
+        if len(ways) > 1 and not (len(ways) == 2 and ways[0] == "app" and ways[1] in WAYS):
             raise ValueError(f"runs one of {', '.join(WHAT_RUNS)}: keep one of them")
         if self.host is None and self.cluster is None:
             raise ValueError("is placed nowhere: name its `host:` or its `cluster:`")
@@ -241,6 +257,8 @@ class Service(Strict):
             raise ValueError("says its version twice: the tag of its `image:` is the version")
         if self.compose is not None and self.version is not None:
             raise ValueError("says its version twice: the images of its `compose:` file have theirs")
+        if self.app is None and self.version is not None and (self.manifests or self.role):
+            raise ValueError("says a version, and what its files run has versions of its own: leave it out")
         return self
 
     @property
@@ -251,7 +269,8 @@ class Service(Strict):
 
 def app_key(name: str, service: Service) -> str:
     """The key of a service's app in `Lab.apps`."""
-    return f"={name}" if service.image or service.compose else service.app or name
+    own = service.app is None and any(getattr(service, way) is not None for way in WHAT_RUNS)
+    return f"={name}" if own else service.app or name
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +297,7 @@ class Lab:
     settings: Settings
     services: Mapping[str, Service]
     apps: Mapping[str, App]
-    """By app name: those of the catalogue and of the lab that are used. Of `image:` and `compose:`: by `=SERVICE`."""
+    """By app name: those of the catalogue and of the lab that are used. By `=SERVICE`: of one that names none."""
     app_files: Mapping[str, Mapping[str, str]]
     """By app name: the text of the files beside app.yaml."""
     documents: Mapping[str, Document] = field(repr=False)
@@ -295,6 +314,8 @@ class Lab:
     """By service: those that come from a Compose file."""
     dashboards: Mapping[str, str] = field(default_factory=dict)
     """By name: the lab's own, as JSON."""
+    brought: Mapping[str, Brought] = field(default_factory=dict)
+    """By service: the lab's own chart, manifests or role."""
 
     def app_of(self, service: str) -> App | None:
         """What runs as `service`; None when its app is not known."""

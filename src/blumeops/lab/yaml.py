@@ -8,8 +8,8 @@ Hostile input ends in a finding: size, depth and the total size of expanded alia
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -95,6 +95,15 @@ class Document:
 
 def read(text: bytes, file: str) -> Document:
     """Read one YAML document. Never raises for what the text holds: that is in `findings`, and `data` is None."""
+    return _read(text, file, lambda builder: (builder.document(),))[0]
+
+
+def read_all(text: bytes, file: str) -> tuple[Document, ...]:
+    """Every document of a file, as Kubernetes' manifests are written; at least one, and the last has the findings."""
+    return _read(text, file, _Builder.documents)
+
+
+def _read(text: bytes, file: str, build: Callable[[_Builder], tuple[Document, ...]]) -> tuple[Document, ...]:
     if len(text) > MOST_BYTES:
         return _refused(file, "BLU002", f"is larger than {MOST_BYTES // 2**20} MiB")
     try:
@@ -108,7 +117,7 @@ def read(text: bytes, file: str) -> Document:
     loader = _Loader(decoded)
     builder = _Builder(file, loader)
     try:
-        return builder.document()
+        return build(builder)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -136,9 +145,9 @@ def shown(text: str, most: int = 60) -> str:
 
 def _refused(
     file: str, code: str, message: str, line: int = 1, column: int = 1, hint: str = "", more: Sequence[Finding] = ()
-) -> Document:
+) -> tuple[Document]:
     finding = Finding(code, Place(file, line, column), file, message, hint)
-    return Document(file, None, Mark(line, column), (*more, finding))
+    return (Document(file, None, Mark(line, column), (*more, finding)),)
 
 
 def _spot(text: bytes, offset: int) -> tuple[int, int]:
@@ -191,6 +200,19 @@ class _Builder:
             self.at(self.peek())
             self.say("BLU001", self.file, "holds more than one YAML document", "split it into files")
         return Document(self.file, data, mark, tuple(self.findings))
+
+    def documents(self) -> tuple[Document, ...]:
+        """Each by itself, anchors too; what is bounded is so for all of them together."""
+        self.next()  # the stream's start
+        found = []
+        while not isinstance(self.peek(), yaml.StreamEndEvent):
+            self.next()  # the document's start
+            self.anchors = {}
+            data, mark = self.node(0)
+            self.next()  # the document's end
+            found.append(Document(self.file, data, mark))
+        last = found.pop() if found else Document(self.file, None, Mark(1, 1))
+        return (*found, replace(last, findings=tuple(self.findings)))
 
     def at(self, event: Any) -> None:
         self.line, self.column = event.start_mark.line + 1, event.start_mark.column + 1

@@ -14,6 +14,7 @@ from blumeops.facts.backup import Kept
 from blumeops.facts.derive import HERE_DOMAIN, Facts, Route, ServiceFacts
 from blumeops.facts.parts import Text
 from blumeops.lab.app import App, AppSource
+from blumeops.lab.brought.model import way_of
 from blumeops.lab.model import Backup
 from blumeops.lab.releases import called_by, downloads
 from blumeops.render import backup as borgmatic
@@ -30,6 +31,11 @@ BUILT_IN = {
     "cloudnative-pg": "the local PostgreSQL",
     "tailscale-operator": "loopback",
 }
+ELSEWHERE = {
+    "chart": "its chart needs a cluster", "manifests": "its manifests need a cluster",
+    "role": "its role sets up a host, and nothing here is changed by one",
+}  # fmt: skip
+"""Why what the lab brings for site `home` does not run here: by how it is brought."""
 LOCAL_SOURCES = ("path", "wheel", "deb", "brew", "container", "release")
 
 BECOMES = {
@@ -86,9 +92,8 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
     sources = [source for source in sources if source.kind != "release" or source.sha256]  # else a page for people
     if not _may_be_contained(app):
         sources = [source for source in sources if source.kind != "container"]
-    unavailable = ""
-    if service.service.chart or service.service.manifests:
-        unavailable = "a chart or manifests need a cluster"
+    way = None if service.service.app else way_of(service.service)
+    unavailable = ELSEWHERE[way] if way else ""
     files = {name: say(text) for name, text in wiring.files.items()}
     backup = checked.lab.settings.backup
     kept = _kept(checked) if any(file.derived == "backup" for file in app.files.values()) else ()

@@ -50,10 +50,10 @@ def inventory(lab: Lab, facts: Facts) -> list[Entry]:
             if reference := _parsed(secret.reference):
                 uses.setdefault(reference, []).append(_use(lab, facts, service, secret))
                 recipes.setdefault(reference, []).append(secret.recipe)
-    for text, use in _of_lab(lab):
+    for text, use in (*_of_lab(lab), *_brought(lab)):
         if reference := _parsed(text):
             uses.setdefault(reference, []).append(use)
-            recipes[reference] = [None]
+            recipes.setdefault(reference, []).append(None)
     return [Entry(reference, tuple(found), _recipe(recipes[reference])) for reference, found in sorted(uses.items())]
 
 
@@ -119,6 +119,20 @@ def _of_lab(lab: Lab) -> Iterator[tuple[str, Use]]:
     if dns:
         home = f"`op read` by the playbook of the proxy's host, for {dns.provider}"
         yield dns.token, Use("network.dns.token", "", lab.place("network", "dns", "token"), (), home)
+
+
+def _brought(lab: Lab) -> Iterator[tuple[str, Use]]:
+    """What stands in the files that the lab brings itself. Nobody knows what they do with it: a person brings it."""
+    for name, brought in lab.brought.items():
+        service = lab.services[name]
+        for named in brought.secrets:
+            if named.how == "remoteRef":
+                home = f"an ExternalSecret of its own in {service.cluster}"
+            elif service.host:
+                home = f"`op read` by the playbook of {service.host}"
+            else:
+                home = f"whoever reads it in {service.cluster}"
+            yield named.reference, Use(f"{name}.{brought.way}", name, named.place, (), home)
 
 
 def unused(entries: Iterable[Entry], stored: Iterable[Reference]) -> list[Reference]:

@@ -159,7 +159,8 @@ class Borders:
         cluster = self.lab.settings.clusters[user.service.cluster or ""]
         place = self.lab.service_place(user.name, "cluster")
         collects = derives(user, "collector")
-        if collects or self.pods.operated(user):
+        brought = self.lab.brought.get(user.name)
+        if collects or self.pods.operated(user) or (brought and brought.asks_api):
             text = f"{user.name} asks the API server of {user.service.cluster}"
             yield Outward(user.name, "api", ((API[cluster.kind], "tcp"),), Reason(place, text), cluster.host)
         if collects:

@@ -14,6 +14,7 @@ from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab
 from blumeops.lab.model import WHAT_RUNS, Lab
 from blumeops.render.ansible.files import role_files
+from blumeops.render.ansible.own import own_role, rendered
 from blumeops.render.ansible.playbook import CONFIG, inventory, playbook
 from blumeops.render.ansible.role import Role
 from blumeops.render.ansible.speak import comment
@@ -58,13 +59,20 @@ def render(checked: CheckedLab) -> FileTree:
         "ansible.cfg": f"# {comment('lab.yaml', 'all hosts')}\n{CONFIG}",
         "inventory.yml": inventory(lab.settings.hosts),
     }
+    copied: dict[str, bytes] = {}
     for host, entry in lab.settings.hosts.items():
         roles = [
             Role(checked, service, _time(lab))
             for service in facts.services.values()
-            if service.service.host == host and service.app.command and not service.service.compose
+            if service.service.host == host and service.app.command and rendered(service)
         ]
-        made = [role.name for role in roles]
+        own = {
+            service.name: own_role(checked, service)
+            for service in facts.services.values()
+            if service.service.host == host and service.name in lab.brought
+        }
+        names = own.keys() | {role.name for role in roles}
+        made = [name for name in facts.services if name in names]
         left = {
             name: _reason(lab, name)
             for name, service in lab.services.items()
@@ -72,10 +80,15 @@ def render(checked: CheckedLab) -> FileTree:
         }
         for role in roles:
             files |= {f"roles/{role.name}/{path}": text for path, text in role_files(role).items()}
+        for name, brought in own.items():
+            copied |= {f"roles/{name}/{path}": text for path, text in brought.files.items()}
         if made or left:
             secrets = {reference for role in roles for reference in role.secrets}
-            files[f"{host}.yml"] = playbook(host, entry.os, made, secrets, left)
-    return FileTree({f"ansible/{path}": text.encode() for path, text in files.items()})
+            secrets |= {reference for role in own.values() for reference in role.secrets}
+            variables = {name: role.variables for name, role in own.items() if role.variables}
+            files[f"{host}.yml"] = playbook(host, entry.os, made, secrets, left, variables)
+    whole = {path: text.encode() for path, text in files.items()} | copied
+    return FileTree({f"ansible/{path}": text for path, text in whole.items()})
 
 
 def _reason(lab: Lab, name: str) -> str:

@@ -34,10 +34,13 @@ def inventory(hosts: Mapping[str, Host]) -> str:
     return f"# {comment('lab.yaml', 'its hosts')}\n---\n" + yaml.mapping({"all": {"children": groups}})
 
 
-def playbook(host: str, system: str, roles: Sequence[str], secrets: Iterable[str], left: Mapping[str, str]) -> str:
+def playbook(
+    host: str, system: str, roles: Sequence[str], secrets: Iterable[str], left: Mapping[str, str],
+    variables: Mapping[str, Mapping[str, Any]],
+) -> str:  # fmt: skip
     """The playbook of a host: its services in the order in which they start, each by its tag too.
 
-    `left`: services that are not rendered, and why.
+    `left`: services that are not rendered, and why. `variables`: what roles of the lab's own are given, by role.
     """
     header = f"# {comment('lab.yaml', f'host {host}')}\n"
     header += "".join(f"# Not rendered yet: {name} ({why}).\n" for name, why in left.items())
@@ -65,5 +68,8 @@ def playbook(host: str, system: str, roles: Sequence[str], secrets: Iterable[str
                 "tags": ["always"],
             }
         ]  # fmt: skip
-    play["roles"] = [{"role": role, "tags": [role]} for role in roles]
+    play["roles"] = [
+        {"role": role, "tags": [role], **({"vars": dict(variables[role])} if role in variables else {})}
+        for role in roles
+    ]
     return header + "---\n" + yaml.listing([play])

@@ -17,8 +17,8 @@ from collections.abc import Iterable
 from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab
 from blumeops.facts.derive import ServiceFacts
-from blumeops.lab.model import WHAT_RUNS
-from blumeops.render.kubernetes import argocd, secrets
+from blumeops.lab.brought.model import way_of
+from blumeops.render.kubernetes import argocd, brought, secrets
 from blumeops.render.kubernetes.collector import access
 from blumeops.render.kubernetes.databases import database_file, provider_files
 from blumeops.render.kubernetes.manifest import Manifest, dump
@@ -76,13 +76,17 @@ def render(checked: CheckedLab, repository: str = "") -> FileTree:
         application, manifests = _service(site, service, repository)
         header = _header(site, name)
         files[f"{argocd.APPS}/{name}.yaml"] = dump(header, [application])
-        if manifests:
+        own = brought.brought_by(site, service)
+        if manifests or (own and own.way == "manifests"):
+            listed = [*manifests, *(brought.resources(own) if own else ())]
             kustomization = {
                 "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
-                "resources": sorted(manifests),
+                "resources": sorted(listed),
             }  # fmt: skip
             for file, objects in {**manifests, "kustomization.yaml": [kustomization]}.items():
                 files[f"{argocd.MANIFESTS}/{name}/{file}"] = dump(header, objects)
+            for file, text in (brought.copies(own) if own else {}).items():
+                files[f"{argocd.MANIFESTS}/{name}/{file}"] = text
         missing += [f"{name}: {left}" for left in _left(site, service, manifests)]
     if files:
         files["argocd/apps.yaml"] = dump("Derived from lab.yaml: change it there", [argocd.root(site, repository)])
@@ -92,9 +96,15 @@ def render(checked: CheckedLab, repository: str = "") -> FileTree:
 
 def _service(site: Site, service: ServiceFacts, repository: str) -> tuple[Manifest, Files]:
     """The Application of a service, and the files of its folder."""
+    if own := brought.brought_by(site, service):
+        files = brought.derived_files(site, service) | _databases(site, service)
+        if (chart := brought.source_of_chart(service)) is not None:
+            text = brought.values(own)
+            return argocd.chart_application(site, service, chart, repository, bool(files), text), files
+        return argocd.application(site, service, repository, brought.security(own)), files
     chart = source_of(service.app, "chart")
     if source_of(service.app, "container") is None and chart is not None:
-        files: Files = {}
+        files = {}
         if service.app.app == "onepassword-connect":
             files = {
                 "clustersecretstore.yaml": [secrets.store(site, service)],
@@ -103,22 +113,28 @@ def _service(site: Site, service: ServiceFacts, repository: str) -> tuple[Manife
         return argocd.chart_application(site, service, chart, repository, bool(files)), files
     files = provider_files(site, service) if by_operator(site, service) else workload_files(site, service)
     files |= {"access.yaml": access(site, service)} if derives(service, "collector") else {}
+    files |= _databases(site, service) | {"networkpolicy.yaml": policies(site, service)}
+    return argocd.application(site, service, repository), files
+
+
+def _databases(site: Site, service: ServiceFacts) -> Files:
+    """What makes the service's own database, and those of its users elsewhere."""
     guests = site.guests.get(service.name, [])
-    files |= {f"database-{guest.name}.yaml": database_file(site, guest) for guest in guests}
+    files = {f"database-{guest.name}.yaml": database_file(site, guest) for guest in guests}
     if service.database and service not in site.guests.get(service.database.provider, []):
         own = database_file(site, service)
         files |= {"database.yaml": own} if own else {}
-    files["networkpolicy.yaml"] = policies(site, service)
-    return argocd.application(site, service, repository), files
+    return files
 
 
 def _hindrance(site: Site, name: str) -> str:
     """Why a service has no files; empty when it has."""
     service = site.facts.services.get(name)
     described = site.lab.services[name]
-    ways = [way for way in WHAT_RUNS if way not in ("app", "image") and getattr(described, way) is not None]
-    if ways or service is None:
-        return f"`{ways[0] if ways else 'app'}:` is not rendered yet"
+    if service is None or described.compose:
+        return f"`{'compose' if described.compose else 'app'}:` is not rendered yet"
+    if way_of(described):
+        return ""
     wiring = service.wiring
     commands = (
         *wiring.command,
@@ -140,7 +156,9 @@ def _hindrance(site: Site, name: str) -> str:
 def _left(site: Site, service: ServiceFacts, manifests: Files) -> Iterable[str]:
     """What the files of a service need that the lab does not have in its cluster, or that nobody renders."""
     cluster = service.service.cluster
-    if source_of(service.app, "container") is None:
+    if own := brought.brought_by(site, service):
+        yield from brought.left(site, service, own)
+    elif source_of(service.app, "container") is None:
         yield "its chart's values are the chart's own, but for what stands in the service's `kubernetes:` block"
         if service.app.secrets:
             yield f"the Secrets that its chart reads ({', '.join(service.app.secrets)}) must be there before it"

@@ -44,11 +44,11 @@ def root(site: Site, repository: str) -> Manifest:
     return _application(site, about, spec)
 
 
-def application(site: Site, service: ServiceFacts, repository: str) -> Manifest:
-    """The Application of a service whose app has an image: its folder."""
+def application(site: Site, service: ServiceFacts, repository: str, enforced: str = "") -> Manifest:
+    """The Application of a service that has a folder. `enforced`: the pod security standard, where that is known."""
     source = _folder(site, repository, f"{MANIFESTS}/{service.name}")
     # What a service's own words say of its pods, nobody has held against the standard.
-    enforced = "baseline" if service.service.kubernetes else "restricted"
+    enforced = enforced or ("baseline" if service.service.kubernetes else "restricted")
     labels = {
         "pod-security.kubernetes.io/enforce": enforced,
         "pod-security.kubernetes.io/warn": "restricted",
@@ -56,14 +56,19 @@ def application(site: Site, service: ServiceFacts, repository: str) -> Manifest:
     return _of_service(site, service, source, {"managedNamespaceMetadata": {"labels": labels}})
 
 
-def chart_application(site: Site, service: ServiceFacts, chart: AppSource, repository: str, beside: bool) -> Manifest:
-    """The Application of a service whose app has a chart, and of its folder when there is something `beside` it."""
+def chart_application(
+    site: Site, service: ServiceFacts, chart: AppSource, repository: str, beside: bool, values: str = ""
+) -> Manifest:
+    """The Application of a service that has a chart, and of its folder when there is something `beside` it.
+
+    `values`: of the chart, as YAML.
+    """
     source: Manifest = {
         "name": "chart",
         "repoURL": (chart.repository or "").removeprefix("oci://"),
         "chart": chart.chart,
         "targetRevision": version_of(service, chart),
-        "helm": {"releaseName": service.name},
+        "helm": {"releaseName": service.name, **({"values": values} if values else {})},
     }
     folder = {"name": "manifests", **_folder(site, repository, f"{MANIFESTS}/{service.name}")}
     return own_words(service, _of_service(site, service, [source, folder] if beside else [source], {}))

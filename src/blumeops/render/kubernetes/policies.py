@@ -17,6 +17,7 @@ from blumeops.facts.access.access import Reason
 from blumeops.facts.access.borders import Inward, Outward
 from blumeops.facts.access.pods import EVERYBODY, Call, Span
 from blumeops.facts.derive import ServiceFacts
+from blumeops.lab.brought.model import way_of
 from blumeops.render.kubernetes.manifest import Manifest, Noted
 from blumeops.render.kubernetes.places import Site, by_operator, metadata, ports_of, selector
 
@@ -43,15 +44,17 @@ def policies(site: Site, service: ServiceFacts) -> list[Manifest]:
     said = site.pods.said_by.get(service.name, ())
     own = _policy(site, service, "own", service.name, pods_of(site, service), _in(site, service), _out(site, service))
     made = [_deny(site, service), own]
+    if way_of(service.service):
+        made.append(_within(site, service))
     for name in sorted({call.user for call in said} - {service.name, EVERYBODY}):
         user = site.facts.services[name]
         rules = [_egress(site, call) for call in said if call.user == name]
-        if user.app.kind != "platform":
+        if guarded(user):
             made.append(_policy(site, service, f"to-{service.name}", name, pods_of(site, user), egress=rules))
     for name in sorted({call.used for call in said} - {service.name}):
         used = site.facts.services[name]
         rules = [_ingress(site, call) for call in said if call.used == name]
-        if used.app.kind != "platform":
+        if guarded(used):
             made.append(_policy(site, service, f"from-{service.name}", name, pods_of(site, used), ingress=rules))
     return made
 
@@ -86,15 +89,25 @@ def grant_policies(site: Site, user: ServiceFacts, provider: ServiceFacts) -> li
 
 
 def pods_of(site: Site, service: ServiceFacts) -> dict[str, str]:
-    """The labels that its pods have in its namespace. A database's, and the Jobs that make it, are the operator's."""
+    """The labels that its pods have in its namespace. A database's, and the Jobs that make it, are the operator's.
+
+    What the lab brings has labels of its own: all pods of its namespace.
+    """
+    if way_of(service.service):
+        return {}
     return {"cnpg.io/cluster": service.name} if by_operator(site, service) else selector(service)
+
+
+def guarded(service: ServiceFacts) -> bool:
+    """Whether there are policies in its namespace: of a chart nobody knows what its pods have to call."""
+    return service.app.kind != "platform" and service.service.chart is None
 
 
 def peer(site: Site, service: ServiceFacts) -> Manifest:
     """A service's pods, seen from any namespace. A chart's pods have labels of the chart's own."""
     found: Manifest = {"namespaceSelector": {"matchLabels": {NAMESPACE: service.name}}}
-    if service.app.kind != "platform":
-        found["podSelector"] = {"matchLabels": pods_of(site, service)}
+    if service.app.kind != "platform" and (labels := pods_of(site, service)):
+        found["podSelector"] = {"matchLabels": labels}
     return found
 
 
@@ -107,6 +120,13 @@ def _deny(site: Site, service: ServiceFacts) -> Manifest:
         "metadata": metadata(site, service, "default-deny"),
         "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
     }  # fmt: skip
+
+
+def _within(site: Site, service: ServiceFacts) -> Manifest:
+    """Several pods may make up what the lab brings: they call each other."""
+    reason = Reason(site.lab.service_place(service.name), f"the pods of {service.name} call each other")
+    ingress, egress = ([_rule(key, [{"podSelector": {}}], (), reason)] for key in ("from", "to"))
+    return _policy(site, service, "within", service.name, {}, ingress, egress)
 
 
 def _in(site: Site, service: ServiceFacts, other: bool = False) -> list[Manifest]:

@@ -42,7 +42,7 @@ def workload_files(site: Site, service: ServiceFacts) -> Files:
     files |= {"service.yaml": [to_pods(site, service, selector(service))]} if ports_of(service) else {}
     files |= {"configmap.yaml": [made.config]} if made.config else {}
     files |= {"externalsecret.yaml": [made.secrets]} if made.secrets else {}
-    files |= {"ingress.yaml": [_ingress(site, service)]} if has_ingress(site, service) else {}
+    files |= {"ingress.yaml": [ingress(site, service, {"name": "http"})]} if has_ingress(site, service) else {}
     volumes = [_claim(site, service, claim) for claim in claims.values()]
     volumes += [each for mount in service.service.mounts for each in _share(site, service, mount)]
     return files | ({"pvc.yaml": volumes} if volumes else {})
@@ -171,15 +171,18 @@ def _share(site: Site, service: ServiceFacts, mount: str) -> list[Manifest]:
     ]  # fmt: skip
 
 
-def _ingress(site: Site, service: ServiceFacts) -> Manifest:
-    """https://tailscale.com/kb/1439/kubernetes-operator-cluster-ingress: the host's first label is the name."""
+def ingress(site: Site, service: ServiceFacts, port: Manifest) -> Manifest:
+    """What gives a service its name on the tailnet; `port`: of its Service, by name or number.
+
+    https://tailscale.com/kb/1439/kubernetes-operator-cluster-ingress: the host's first label is the name.
+    """
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
         "metadata": {**metadata(site, service), "annotations": tailnet_tag(service)},
         "spec": {
             "ingressClassName": "tailscale",
-            "defaultBackend": {"service": {"name": service.name, "port": {"name": "http"}}},
+            "defaultBackend": {"service": {"name": service.name, "port": port}},
             "tls": [{"hosts": [service.label]}],
         },
     }
