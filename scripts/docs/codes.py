@@ -138,7 +138,7 @@ MEANINGS = {
     "BLU308": "What the lab brings cannot be placed there: charts and manifests need a cluster, a role a host.",
     "BLU401": "The backups' share does not exist.",
     "BLU402": "A backup would lie on the very device that it is a backup of.",
-    "BLU501": "What stands where a secret's reference should is none, in the description or in a file that the lab brings.",
+    "BLU501": "What stands where a secret's reference should is none, in the description or a file of the lab.",
     "BLU520": "A secret stands in a command line, which every user of a machine can read.",
     "BLU502": "The age key's file is away, open to others, empty or damaged. A key is never written over.",
     "BLU503": "The SOPS file cannot be opened with this age key.",

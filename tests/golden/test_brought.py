@@ -117,7 +117,7 @@ def test_the_role_is_given_its_secrets(tmp_path: Path) -> None:
         "ANSIBLE_CONFIG": str(folder / "ansible.cfg"), "ANSIBLE_HOME": str(tmp_path / "home"), "LC_ALL": "C.UTF-8",
     }  # fmt: skip
     command = [
-        Path(sys.executable).parent / "ansible-playbook", "server.yml", "--tags", "motd", "--connection", "local",
+        str(Path(sys.executable).parent / "ansible-playbook"), "server.yml", "--tags", "motd", "--connection", "local",
         "-e", f"ansible_python_interpreter={sys.executable} motd_file={tmp_path}/motd ansible_become=false",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=100, check=False)

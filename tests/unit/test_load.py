@@ -113,7 +113,7 @@ def test_what_can_be_wrong_with_lab_yaml(text: str, wanted: list[str], tmp_path:
         ("é: {host: box, app: caddy}", ["1:1: BLU105 é: cannot be a service's name"]),
         ('"c\\e[1m\\n": {host: box, app: caddy}', ["1:1: BLU105 c\\x1b[1m\\n: cannot be a service's name"]),
         (
-            IMAGE + "image: a:1, chart: b}",
+            IMAGE + "image: a:1, role: b}",
             [("1:5: BLU103 im: runs one of app, image, chart, manifests, compose, role: keep one of them")],
         ),
         (

@@ -324,10 +324,15 @@ def test_what_cannot_be_rendered_is_told(tmp_path: Path) -> None:
     assert "is not offered by NFS" in line
 
 
-def test_a_chart_of_the_services_own_is_told(tmp_path: Path) -> None:
-    """What is not rendered yet is listed, not passed over."""
-    tree = lab(tmp_path, "app: {cluster: cluster}\nelse: {cluster: cluster, chart: some/chart}\n")
-    assert "- else: `chart:` is not rendered yet" in tree.text("argocd/README.md")
+def test_what_a_chart_must_make_is_told(tmp_path: Path) -> None:
+    """Nobody reads the templates of a chart here: that its Service is called as the service is the person's to see."""
+    chart = "{name: web, repository: 'https://charts.example.org'}"
+    tree = lab(
+        tmp_path,
+        f"web: {{cluster: cluster, chart: {chart}, version: 1.2.3, ports: {{http: 80}}, state: none}}\n",
+    )
+    assert "- web: its chart must make a Service web with port 80" in tree.text("argocd/README.md")
+    assert yaml.safe_load(tree.text("argocd/apps/web.yaml"))["spec"]["sources"][0]["chart"] == "web"
 
 
 def test_a_database_in_another_cluster_is_made_where_it_is(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from blumeops.base.findings import Finding, Place
 from blumeops.facts.derive import Facts
-from blumeops.lab.model import Lab, app_key
+from blumeops.lab.model import WHAT_RUNS, Lab, app_key
 from blumeops.lab.validate import meant
 from blumeops.lab.yaml import shown
 
@@ -36,7 +36,7 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
             yield from _named(lab, "BLU113", of("database"), name, "service", service.database, lab.services)
         if lab.app_of(name) is None and not app_key(name, service).startswith("="):
             app = service.app or name
-            if f"apps/{app}" not in lab.broken and lab.broken.isdisjoint({f"{name}.app", f"{name}.image"}):
+            if f"apps/{app}" not in lab.broken and lab.broken.isdisjoint(f"{name}.{way}" for way in WHAT_RUNS):
                 hint = f"write apps/{app}/app.yaml, or give the service an `image:`"
                 place = of("app") if service.app else of()
                 yield Finding("BLU112", place, name, f"there is no app `{app}` in the catalogue or in apps/", hint)
