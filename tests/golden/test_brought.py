@@ -23,6 +23,8 @@ from tests.golden.test_kubernetes import kustomize, validate
 
 HERE = Path(__file__).resolve().parent / "brought"
 LAB = HERE / "lab"
+POLICIES = ["NetworkPolicy"] * 3
+"""Nothing goes in or out; what the description opens; and what the pods of the folder say to each other."""
 
 
 @cache
@@ -76,8 +78,8 @@ def test_kustomize_builds_each_folder_and_kubernetes_takes_it() -> None:
         for each in found[folder.name]:
             validate(each)
     kinds = {name: sorted(each["kind"] for each in objects) for name, objects in found.items()}
-    assert kinds["uptime"] == ["ExternalSecret", "ExternalSecret", "Ingress", "Service", "StatefulSet"]
-    assert kinds["wiki"] == ["ConfigMap", "Deployment", "Ingress", "Service"]
+    assert kinds["uptime"] == ["ExternalSecret", "ExternalSecret", "Ingress", *POLICIES, "Service", "StatefulSet"]
+    assert kinds["wiki"] == ["ConfigMap", "Deployment", "Ingress", *POLICIES, "Service"]
     deployment = next(each for each in found["wiki"] if each["kind"] == "Deployment")
     assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == "docker.io/library/nginx:1.29.3-alpine"
     assert [each.image for each in checked().lab.brought["wiki"].images] == ["docker.io/library/nginx:1.29.3-alpine"]
@@ -150,7 +152,7 @@ def test_the_inventory_knows_every_reference_with_its_line() -> None:
             "uptime.token", "services/cluster.yaml:11:20", (), "ExternalSecret in uptime of cluster",
         ),
     }  # fmt: skip
-    assert entries["op://Home Lab/motd/other"].length is None, "nobody knows what the role does with it"
+    assert entries["op://Home Lab/motd/other"].recipe is None, "nobody knows what the role does with it"
 
 
 def test_here_they_are_unavailable_unless_an_app_says_how() -> None:

@@ -166,22 +166,28 @@ def _policy(
 
 def _ingress(site: Site, call: Call) -> Manifest:
     peers = [{"namespaceSelector": {}}] if call.user == EVERYBODY else [peer(site, site.facts.services[call.user])]
-    return _rule("from", peers, call.ports, call.reason)
+    return _rule("from", peers, _at_pods(site, call), call.reason)
 
 
 def _egress(site: Site, call: Call) -> Manifest:
-    return _rule("to", [peer(site, site.facts.services[call.used])], call.ports, call.reason)
+    return _rule("to", [peer(site, site.facts.services[call.used])], _at_pods(site, call), call.reason)
+
+
+def _at_pods(site: Site, call: Call) -> tuple[Span, ...]:
+    """The ports of the pods that are called. Of what the lab brings, the Service alone is known, not what is behind."""
+    return () if way_of(site.facts.services[call.used].service) else call.ports
 
 
 def _inward(site: Site, service: ServiceFacts, each: Inward) -> Manifest:
+    ports = () if way_of(service.service) else each.ports
     match each.source:
         case "door":
-            return _rule("from", [_proxy_of(site, service)], each.ports, each.reason)
+            return _rule("from", [_proxy_of(site, service)], ports, each.reason)
         case "operators":
             operator = site.operators[service.service.cluster, "cloudnative-pg"]
             instances = {"podSelector": {"matchLabels": pods_of(site, service)}}
             return _rule("from", [peer(site, operator), instances], each.ports, each.reason)
-    return _rule("from", [], each.ports, each.reason)
+    return _rule("from", [], ports, each.reason)
 
 
 def _outward(site: Site, each: Outward) -> Manifest:
