@@ -136,6 +136,8 @@ MEANINGS = {
     "BLU306": "A service in a cluster cannot do without a part of it that nobody describes (a warning).",
     "BLU307": "A service is placed in a cluster, which runs images, and its app names none.",
     "BLU308": "What the lab brings cannot be placed there: charts and manifests need a cluster, a role a host.",
+    "BLU309": "A service in a cluster has a name that Kubernetes has for itself, or two ports, folders or mounts whose "
+    "names differ by - and _ alone.",
     "BLU401": "The backups' share does not exist.",
     "BLU402": "A backup would lie on the very device that it is a backup of.",
     "BLU501": "What stands where a secret's reference should is none, in the description or a file of the lab.",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from blumeops.base.findings import Finding, Place
 from blumeops.facts.derive import Facts
 from blumeops.facts.graph import parts, wants
+from blumeops.lab.app import App
 from blumeops.lab.brought.model import way_of
-from blumeops.lab.model import Host, Lab
+from blumeops.lab.model import Host, Lab, Service
+
+OF_KUBERNETES = re.compile(r"default|init|folders|kube-.*")
+"""Namespaces that each cluster has for itself (all that begin with `kube-`), and containers that we put into pods."""
 
 
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
@@ -29,6 +34,7 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
         if cluster.host in hosts:
             yield from _fit(cluster.host, hosts[cluster.host], lab.place("clusters", name, "host"), name)
     yield from _without_images(lab)
+    yield from _names(lab)
     yield from _missing_parts(lab)
     network = lab.settings.network
     proxy = lab.services.get(network.proxy)
@@ -59,6 +65,35 @@ def _without_images(lab: Lab) -> Iterator[Finding]:
             continue
         hint = "add `{container: …}` to the app's sources, or place it on a host"
         yield Finding("BLU307", lab.service_place(name, "cluster"), name, message, hint)
+
+
+def _names(lab: Lab) -> Iterator[Finding]:
+    """A service in a cluster has a namespace and a container of its name; Kubernetes' names know no `_`. (Their form
+    and length are those of names in a lab: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/)"""
+    for name, service in lab.services.items():
+        app = lab.app_of(name)
+        if not service.cluster:
+            continue
+        if OF_KUBERNETES.fullmatch(name):
+            message = "is a name that a cluster has for itself: of a namespace, or of a container beside the service's"
+            hint = "call it otherwise, and say what it is: `app:`"
+            yield Finding("BLU309", lab.service_place(name), name, message, hint)
+        for word, keys in _keys(service, app).items() if app else ():
+            seen: dict[str, str] = {}
+            for key in keys:
+                plain = re.sub("[_-]+", "-", key).strip("-")
+                if plain in seen:
+                    own = word != "state" and key in getattr(service, word)
+                    place = lab.service_place(name, *((word, key) if own else ()))
+                    message = f"has {word} `{seen[plain]}` and `{key}`, which have one name in Kubernetes"
+                    yield Finding("BLU309", place, name, message, "let them differ by more than - and _")
+                seen.setdefault(plain, key)
+
+
+def _keys(service: Service, app: App) -> dict[str, list[str]]:
+    """The words that become names of Kubernetes, by field of the service."""
+    folders = (service.state or app.state).folders
+    return {"ports": list({**app.ports, **service.ports}), "state": list(folders), "mounts": list(service.mounts)}
 
 
 def _missing_parts(lab: Lab) -> Iterator[Finding]:

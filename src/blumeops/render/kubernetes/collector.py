@@ -29,14 +29,15 @@ def account(service: ServiceFacts) -> Manifest:
 def access(site: Site, service: ServiceFacts) -> list[Manifest]:
     """The collector's account, and what it may read."""
     about = metadata(site, service)
-    unplaced = {key: value for key, value in about.items() if key != "namespace"}
+    role = f"collector:{service.name}"  # a service called `view` or `admin` must not take over Kubernetes' own role
+    unplaced = {"name": role, "labels": about["labels"]}
     kind, group = "rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io"
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": about},
         {"apiVersion": kind, "kind": "ClusterRole", "metadata": unplaced, "rules": RULES},
         {
             "apiVersion": kind, "kind": "ClusterRoleBinding", "metadata": unplaced,
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": service.name},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
             "subjects": [{"kind": "ServiceAccount", "name": service.name, "namespace": service.name}],
         },
     ]  # fmt: skip

@@ -97,9 +97,9 @@ def selector(service: ServiceFacts) -> dict[str, str]:
 
 
 def object_name(text: str, most: int = 63) -> str:
-    """`text` as a DNS label of at most `most` characters."""
+    """`text` as a DNS label of at most `most` characters, and never two hyphens in a row: a port's name has none."""
     label = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    return label if 0 < len(label) <= most else f"{label[: most - 9]}-{digest(text)}".strip("-")
+    return label if 0 < len(label) <= most else f"{label[: most - 9].rstrip('-')}-{digest(text)}".strip("-")
 
 
 def by_operator(site: Site, service: ServiceFacts) -> bool:

@@ -239,8 +239,8 @@ class _Builder:
     def volumes(self) -> list[Manifest]:
         volumes: list[Manifest] = []
         for name in self.service.service.mounts:
-            claim = object_name(f"{self.service.name}-{name}")
-            volumes.append({"name": object_name(f"mount-{name}"), "persistentVolumeClaim": {"claimName": claim}})
+            claim = object_name(f"mount-{name}")
+            volumes.append({"name": claim, "persistentVolumeClaim": {"claimName": claim}})
         if self.config:
             if any("/" not in name for name in self.files):
                 volumes.append({"name": "files", "configMap": {"name": self.config["metadata"]["name"]}})

@@ -31,7 +31,7 @@ def workload_files(site: Site, service: ServiceFacts) -> Files:
     """The files of a service whose app has an image, without what it needs elsewhere."""
     job = service.app.kind == "job"
     folders = (service.service.state or service.app.state).folders
-    claims = {folder: object_name(f"{service.name}-{folder}") for folder in folders} if job else {}
+    claims = {folder: object_name(f"state-{folder}") for folder in folders} if job else {}
     made = pod(site, service, claims)
     if job:
         files: Files = {"cronjob.yaml": [_cron_job(site, service, made)]}
@@ -150,8 +150,9 @@ def _claim(site: Site, service: ServiceFacts, claim: str) -> Manifest:
 def _share(site: Site, service: ServiceFacts, mount: str) -> list[Manifest]:
     """A share by NFS: a volume that exists beside the cluster, and the claim to it."""
     host, _, share = service.service.mounts[mount].partition("/")
-    claim = object_name(f"{service.name}-{mount}")
+    claim = object_name(f"mount-{mount}")
     about = metadata(site, service, claim)
+    volume_name = f"{service.name}.{claim}"  # volumes have no namespace, and no service's name has a dot
     volume = {
         "capacity": {"storage": SHARE},
         "accessModes": ["ReadWriteMany"],
@@ -161,12 +162,12 @@ def _share(site: Site, service: ServiceFacts, mount: str) -> list[Manifest]:
         "claimRef": {"namespace": service.name, "name": claim},
         "nfs": {"server": host_address(site, host), "path": site.lab.settings.hosts[host].shares[share].path},
     }
-    unplaced = {key: value for key, value in about.items() if key != "namespace"}
+    unplaced = {"name": volume_name, "labels": about["labels"]}
     return [
         {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": unplaced, "spec": volume},
         {
             "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": about,
-            "spec": {**_volume("ReadWriteMany", SHARE), "storageClassName": "", "volumeName": claim},
+            "spec": {**_volume("ReadWriteMany", SHARE), "storageClassName": "", "volumeName": volume_name},
         },
     ]  # fmt: skip
 
