@@ -29,6 +29,7 @@ from blumeops.loop.rollback import target_of
 from blumeops.plan.compare import start_order
 from blumeops.render.local_unit import LocalUnit, Port
 from blumeops.secrets import sops
+from blumeops.secrets.masks import Masks
 from blumeops.status import records
 from blumeops.status.database import read_database
 
@@ -37,9 +38,9 @@ Say = Callable[[str], None]
 
 
 def engine_of(folder: SiteFolder) -> Callable[[Callable[[str], str]], LocalEngine]:
-    """Makes the site's engine for a given way to read secrets."""
-    programs = Programs(cache_folder())
-    return lambda secrets: local_engine(folder.path, secrets, programs)
+    """Makes the site's engine for a given way to read secrets. What one of them read, none of them shows."""
+    programs, masks = Programs(cache_folder()), Masks()
+    return lambda secrets: local_engine(folder.path, secrets, programs, masks=masks)
 
 
 def socket_of(folder: SiteFolder) -> Path:

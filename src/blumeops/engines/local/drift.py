@@ -12,8 +12,8 @@ from blumeops.base.errors import BlumeError
 from blumeops.engines.local import addresses, instance
 from blumeops.engines.local.record import Instance
 from blumeops.engines.local.site import Site
+from blumeops.secrets.masks import MASK
 
-MASK = "***"
 HIDDEN = "+(not shown: a secret stood there)"
 LONGEST = 60
 """Lines of a diff that are shown."""

@@ -28,6 +28,7 @@ from blumeops.engines.local.resolve import Secrets
 from blumeops.engines.local.site import Outcome, Site
 from blumeops.engines.local.supervisor import Supervisor
 from blumeops.render.local_unit import LocalUnit
+from blumeops.secrets.masks import Masks
 
 __all__ = ["LocalEngine", "Observed", "Outcome", "digest_of", "local_engine"]
 
@@ -39,11 +40,12 @@ class LocalEngine:
 
     def __init__(
         self, folders: Folders, manager: ProcessManager, secrets: Callable[[str], str], programs: Programs,
-        drain: float = 5.0,
+        drain: float = 5.0, masks: Masks | None = None,
     ) -> None:  # fmt: skip
         self.folders = folders
         self.manager = manager
-        self._site = Site(folders, manager, Secrets(secrets), programs, Records(folders.state / "units"), drain)
+        known = Secrets(secrets, masks)
+        self._site = Site(folders, manager, known, programs, Records(folders.state / "units"), drain)
 
     def apply(self, unit: LocalUnit, say: Say) -> Outcome:
         """Make the unit so, and wait until it is healthy. Never raises BlumeError: that is in the outcome."""
@@ -77,6 +79,10 @@ class LocalEngine:
     def job_log(self, unit: str) -> Path:
         """What its runs print, one behind another; older ones beside it."""
         return self.folders.log(unit, job.SLOT)
+
+    def job_mask(self, unit: LocalUnit) -> Callable[[str], str]:
+        """Takes its secrets out of a whole line that the job printed; all of it while the store cannot tell them."""
+        return job.mask(self._site, unit)
 
     def job_seen(self, unit: str, token: str) -> JobSeen:
         """What became of that run."""
@@ -192,10 +198,12 @@ def local_engine(
     programs: Programs,
     drain: float = 5.0,
     shares: Mapping[str, Path] | None = None,
+    masks: Masks | None = None,
 ) -> LocalEngine:
     """The engine for one state folder, with supervisor as its manager. `secrets` gives the value behind an
-    `op://` reference; `shares`: folders of this machine that stand in for shares of the lab."""
+    `op://` reference; `shares`: folders of this machine that stand in for shares of the lab; `masks`: the values that
+    no message shows, which several engines share: a log has lines of those of yesterday."""
     must_be_nameable(state.absolute())
     folders = Folders(state.absolute(), service_account(), shares or {})
     folders.prepare()
-    return LocalEngine(folders, Supervisor(folders.state / "manager", folders.short()), secrets, programs, drain)
+    return LocalEngine(folders, Supervisor(folders.state / "manager", folders.short()), secrets, programs, drain, masks)

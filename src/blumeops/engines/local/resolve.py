@@ -6,12 +6,10 @@ Nothing is written here. Values that came from secrets are remembered, so that n
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import quote
 
 from blumeops.base.errors import EngineError, Unavailable
 from blumeops.engines.local import contained
@@ -32,36 +30,23 @@ from blumeops.render.local_unit import (
     SecretPart,
     Text,
 )  # fmt: skip
+from blumeops.secrets.masks import Masks
 
-SHORT = 4
-"""A shorter line of a secret that has several ("}", "---") says nothing, and is in every text."""
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 
 class Secrets:
-    """The store's answers, and their masking."""
+    """The store's answers, and their masking. `masks`: what knows them afterwards, perhaps of earlier ones too."""
 
-    def __init__(self, read: Callable[[str], str]) -> None:
+    def __init__(self, read: Callable[[str], str], masks: Masks | None = None) -> None:
         self._read = read
-        self._seen: set[str] = set()
+        self._masks = masks or Masks()
+        self.mask = self._masks.mask
 
     def __call__(self, reference: str) -> str:
         value = self._read(reference)
-        self._seen.update(_shapes(value))
+        self._masks.add(value)
         return value
-
-    def mask(self, text: str) -> str:
-        """`text` without any value that was read, nor a line of one. It must be whole: a part is not known again."""
-        for value in sorted(self._seen, key=len, reverse=True):
-            text = text.replace(value, "***")
-        return text
-
-
-def _shapes(value: str) -> set[str]:
-    """How a value shows in a text: as it is, quoted for JSON or for a URL, and each of its lines."""
-    lines = [line.strip() for line in value.splitlines()]
-    shapes = {value, value.strip(), json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
-    return (shapes | {quote(value, safe="")} | {line for line in lines if len(line) >= SHORT}) - {""}
 
 
 @dataclass(frozen=True)
