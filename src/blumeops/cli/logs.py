@@ -1,4 +1,4 @@
-"""logs: what services printed, the last of it or since a time, and what comes."""
+"""logs: what services printed, the last of it or since a time, and what comes; without the lab's secrets."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from blumeops.app import site as app
+from blumeops.app.masking import SiteMasks
 from blumeops.base.errors import UserError
 from blumeops.cli import output
 from blumeops.cli.place import place
@@ -25,22 +27,26 @@ _COMMANDS = re.compile(r"(\x1b\[[0-9;]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u20
 
 def logs(arguments: argparse.Namespace) -> int:
     """`blumeops logs`: 0 whatever the lines are."""
-    site, names = place(arguments).site, list(dict.fromkeys(arguments.services))
+    where = place(arguments)
+    site, names = where.site, list(dict.fromkeys(arguments.services))
     files = {name: app.logs_of(site, name) for name in names}
     silent = [name for name, paths in files.items() if not any(path.exists() for path in paths)]
     if silent and not arguments.follow:
         raise UserError("BLU708", silent[0], "has printed nothing yet", "wait for it with --follow")
     count = arguments.lines if arguments.lines is not None or arguments.since is not None else _LAST
     wish = Wish(count, arguments.since, arguments.grep)
+    # The controller's own lines were masked before they were written, and it is read when the store is damaged.
+    open_as_it_is = arguments.raw or names == [app.CONTROLLER]
+    mask = str if open_as_it_is else SiteMasks(site, where.lab, arguments.age_key).mask
     with ExitStack() as opened:
         every = [Log(name, path) for name, paths in files.items() for path in paths]
         for log in every:
             opened.callback(log.close)
         for line in last_lines(every, wish, following=arguments.follow):
-            _say(line, names, arguments.json)
+            _say(replace(line, text=mask(line.text)), names, arguments.json)
         if arguments.follow:
             for line in follow(every, arguments.grep, lambda: time.sleep(_POLL)):
-                _say(line, names, arguments.json)
+                _say(replace(line, text=mask(line.text)), names, arguments.json)
     return 0
 
 

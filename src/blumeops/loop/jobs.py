@@ -85,20 +85,23 @@ class Jobs:
         return await self._start(revision, job_of(revision.units, name), "")
 
     async def follow(self, under: Under) -> AsyncIterator[str]:
-        """The lines that it prints, until it has ended."""
+        """The lines that it prints, without its secrets, until it has ended."""
+        revision = self._revision()
+        assert revision is not None  # it was begun, or found, under one
+        mask = await asyncio.to_thread(self._engine(revision).job_mask, under.unit)
         log = Log(under.unit.unit, self._log_of(under.unit))
         with closing(log):
             log.begin(under.since)
             while True:
                 ended = under.over.is_set()
                 for line in await asyncio.to_thread(log.news):
-                    yield line
+                    yield mask(line)
                 if ended:
                     break
                 with suppress(TimeoutError):
                     await asyncio.wait_for(under.over.wait(), LINES_EVERY)
             if rest := log.rest():
-                yield rest
+                yield mask(rest)
 
     def _log_of(self, unit: LocalUnit) -> Path:
         return self._site.engine(no_secrets).job_log(unit.unit)

@@ -29,6 +29,7 @@ from blumeops.render.local_unit import LocalUnit
 TOKEN = "BLUMEOPS_RUN"  # noqa: S105  # the name of a variable, and no secret's
 SLOT = SLOTS[0]
 TELLING = re.compile(r"\b(error|fatal|no space|denied|incorrect)\b", re.IGNORECASE)
+UNKNOWN = "(not shown: the store cannot tell the secrets in it)"
 REAPED = 5.0
 """Seconds within which the manager knows of an end that the kernel told."""
 
@@ -153,15 +154,27 @@ def _with_providers(site: Site, unit: LocalUnit, program: Program) -> Program:
     return replace(program, tools=tuple(tools), libraries=tuple(libraries))
 
 
+def mask(site: Site, unit: LocalUnit) -> Callable[[str], str]:
+    """Takes the secrets that it was given out of a whole line that it printed."""
+    return site.secrets.mask if _known(site, unit) else lambda _: UNKNOWN
+
+
 def _last_words(site: Site, unit: LocalUnit, since: int) -> str:
     """Of the lines of this run the first that speaks of an error, with what stands around it, else the last: a tool
     that drives another prints what that said, then what failed, and at the end help. Without the secrets that it was
     given; nothing while the store cannot tell them."""
-    try:
-        for reference in references_of(unit):
-            site.secrets(reference)
-    except BlumeError:
+    if not _known(site, unit):
         return ""
     lines = health.last_lines(site.folders.log(unit.unit, SLOT), since, 1000, site.secrets.mask).split(" | ")
     at = next((number for number, line in enumerate(lines) if TELLING.search(line)), None)
     return " | ".join(lines[-3:] if at is None else lines[max(0, at - 1) : at + 2])
+
+
+def _known(site: Site, unit: LocalUnit) -> bool:
+    """Whether the masks know its secrets."""
+    try:
+        for reference in references_of(unit):
+            site.secrets(reference)
+    except BlumeError:
+        return False
+    return True
