@@ -4,7 +4,7 @@ In: argv, env, cwd, user, group, `clear`, a command that is run to its end befor
 who we are into. Out: nothing; this process *becomes* the program (same pid). Promised: what the process manager shows
 of us (argv, configuration) holds no secret, since those come by the file; the record names this process for ever (pid,
 start time and boot), so whoever finds it later can end exactly this process; root's rights are gone before the program
-starts.
+starts; what is in its memory, secrets too, is left in no core file, unless the program itself asks for one.
 
 A limit of memory is a control group's (`limits.py`), entered while we have the rights to. (RLIMIT_AS counts reserved
 addresses, which kills Go programs.) Where it cannot be had the log says so, and the program starts all the same.
@@ -14,6 +14,7 @@ Standard library only, and as little of it as can be: it runs before each start.
 
 import json
 import os
+import resource
 import sys
 from typing import Any
 
@@ -87,6 +88,7 @@ def main(path: str) -> None:
         os.waitpid(os.posix_spawn(spec["clear"][0], spec["clear"], spec["env"], file_actions=silent), 0)
     if spec["limit"]:
         enter(spec["limit"]["group"], spec["limit"]["file"], spec["memory"])
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     if spec["user"] is not None:
         os.setgroups([])
         os.setgid(spec["group"])
