@@ -67,6 +67,7 @@ MEANINGS = {
     "BLU156": "A chart without a version, or with one that is a range to Helm.",
     "BLU157": "A folder that is no Ansible role: it has no tasks.",
     "BLU158": "A pod in a manifest keeps something on a volume, and the service's `state:` does not say so.",
+    "BLU159": "A variable in `ansible:` that no file of the service's role mentions (a warning).",
     "BLU201": "Two services have the same name in their addresses.",
     "BLU202": "Two services of one host listen on the same port.",
     "BLU203": "Two of the proxy, the forge and the DNS of site `here` want the same port.",

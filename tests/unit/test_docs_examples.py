@@ -94,3 +94,22 @@ def test_the_example_of_a_release_is_one(lab: Path) -> None:
     assert [each.url.rpartition("/")[2] for each in source.downloads.values()] == [
         "tool_linux-amd64.tar.gz", "tool_macOS_arm64.tar.gz",
     ]  # fmt: skip
+
+
+def test_the_page_about_bringing_ones_own_checks(tmp_path: Path) -> None:
+    """The services that it shows, with the files of the golden lab, are a lab of which nothing is said."""
+    page = (DOCS / "how-to" / "bring-your-own.md").read_text()
+    lab = Path(shutil.copytree(REPOSITORY / "tests/golden/brought/lab", tmp_path / "lab"))
+    for file in (lab / "services").iterdir():
+        file.unlink()
+    (lab / "roles" / "proxy").rename(lab / "roles" / "caddy")
+    apps = ("external-secrets", "onepassword-connect", "tailscale-operator")
+    parts = "".join(f"{app}: {{cluster: minikube}}\n" for app in apps)
+    shown = "".join(f"{name}\n{block(page, name)}" for name in ("uptime:", "caddy:"))
+    (lab / "services" / "all.yaml").write_text(parts + shown)
+    settings = (lab / "lab.yaml").read_text()
+    (lab / "lab.yaml").write_text(settings.replace("cluster: {host: server", "minikube: {host: server"))
+    checked = check_folder(lab)
+    assert checked.findings == ()
+    assert checked.passed
+    assert set(checked.passed.lab.brought) == {"uptime", "podinfo", "motd", "caddy"}

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from blumeops.base.findings import Finding, Place
+from blumeops.checks.secrets import SECRET_NAME, is_written
 from blumeops.checks.versions import FLOATING
 from blumeops.facts.derive import Facts
 from blumeops.lab.brought.manifests import containers, pods
 from blumeops.lab.brought.model import LITERAL, Brought, KubeObject, way_of
 from blumeops.lab.model import Lab, Service
+from blumeops.lab.validate import meant
+from blumeops.lab.yaml import shown
 
 _WHOLE_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 """Less than three numbers are a range to Helm: 1.2 is any 1.2.x."""
@@ -43,6 +46,8 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
                 yield Finding("BLU125", at, name, message, hint, severity="warning")
         if service.chart:
             yield from _pinned(lab, name, service)
+        if service.role and name in lab.brought:
+            yield from _variables(lab, name, service, lab.brought[name])
         if brought := lab.brought.get(name):
             yield from _images(name, brought)
             yield from _namespaces(lab, name, brought)
@@ -62,12 +67,21 @@ def _pinned(lab: Lab, name: str, service: Service) -> Iterator[Finding]:
         yield Finding("BLU156", lab.service_place(name, "version"), name, message, "write three numbers, as 1.2.3")
 
 
+def _variables(lab: Lab, name: str, service: Service, brought: Brought) -> Iterator[Finding]:
+    """Variables for which no file of the role asks are misspelt, or left over."""
+    for key in service.ansible:
+        if not any(key.encode() in text for text in brought.files.values()):
+            message = f"no file of its role says anything of `{key}`"
+            place = lab.service_place(name, "ansible", key, of_key=True)
+            yield Finding("BLU159", place, name, message, meant(key, brought.defaults), severity="warning")
+
+
 def _images(name: str, brought: Brought) -> Iterator[Finding]:
     for image in brought.images:
         bare, _, digest = image.image.partition("@")
         tag = bare.rpartition(":")[2] if ":" in bare.rpartition("/")[2] else ""
         if not digest and (not tag or tag in FLOATING):
-            message = f"{image.image!r} is not pinned: it is something else every day"
+            message = f"{shown(image.image, 100)!r} is not pinned: it is something else every day"
             yield Finding("BLU130", image.place, name, message, "give the image a tag of its version, or a digest")
 
 
@@ -78,23 +92,40 @@ def _namespaces(lab: Lab, name: str, brought: Brought) -> Iterator[Finding]:
             continue
         place, hint = each.place("metadata", "namespace"), f"leave it out: it is {name}'s, whose namespace is {name}"
         if each.namespace in lab.services:
-            message = f"{each.kind} {each.name} would be in the namespace of the service {each.namespace}"
+            message = f"{_called(each)} would be in the namespace of the service {each.namespace}"
             yield Finding("BLU153", place, name, message, hint)
         else:
-            message = f"{each.kind} {each.name} is in the namespace {each.namespace}"
+            message = f"{_called(each)} is in the namespace {shown(each.namespace)}"
             yield Finding("BLU153", place, name, message, hint, severity="warning")
 
 
 def _values(lab: Lab, name: str, brought: Brought) -> Iterator[Finding]:
-    """A Secret in a manifest has its values in Git; base64 hides nothing."""
+    """A Secret in a manifest has its values in Git, base64 hides nothing; so has a variable."""
     for each in brought.objects:
         place = each.place()
         written = any(each.data.get(key) for key in ("data", "stringData"))
         if each.kind == "Secret" and not each.group and written:
-            if lab.settings.secrets.allows(place.file, LITERAL):
-                continue
-            hint = "let an ExternalSecret bring it, or name it in the service's `secrets:`"
-            yield Finding("BLU523", place, name, f"the Secret {each.name} has its values in Git", hint)
+            yield from _in_git(lab, place, name, f"the {_called(each)} has its values in Git")
+        for path, key, value in _environment(each):
+            if SECRET_NAME.search(key) and is_written(value) and "$(" not in value:
+                message = f"{shown(key)} has its value in Git, by its name a secret"
+                yield from _in_git(lab, each.place(*path, "value"), name, message)
+
+
+def _environment(each: KubeObject) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    """The variables of an object's containers that have a text: where, name and text."""
+    for path, spec in pods(each):
+        for inner, container in containers(spec):
+            for number, variable in enumerate(_mappings(container, "env")):
+                key, value = variable.get("name"), variable.get("value")
+                if isinstance(key, str) and isinstance(value, str):
+                    yield (*path, *inner, "env", number), key, value
+
+
+def _in_git(lab: Lab, place: Place, name: str, message: str) -> Iterator[Finding]:
+    if not lab.settings.secrets.allows(place.file, LITERAL):
+        hint = "let an ExternalSecret bring it, or name it in the service's `secrets:`"
+        yield Finding("BLU523", place, name, message, hint)
 
 
 def _ports(lab: Lab, name: str, service: Service, brought: Brought) -> Iterator[Finding]:
@@ -124,8 +155,8 @@ def _kept(lab: Lab, name: str, service: Service, brought: Brought) -> Iterator[F
     for each in brought.objects:
         for path, place in _mounted(each):
             if not any(_covers(folder, path) or _covers(path, folder) for folder in declared):
-                message = f"{each.kind} {each.name} keeps {path} on a volume, and no `state:` of {name} says so"
-                hint = f"write `state: {{NAME: {path}}}`, or mount it `readOnly: true`"
+                message = f"{_called(each)} keeps {shown(path)} on a volume, and no `state:` of {name} says so"
+                hint = f"write `state: {{NAME: {shown(path)}}}`, or mount it `readOnly: true`"
                 yield Finding("BLU158", place, name, message, hint)
 
 
@@ -143,6 +174,10 @@ def _mounted(each: KubeObject) -> Iterator[tuple[str, Place]]:
                 if mount.get("name") in kept and mount.get("readOnly") is not True:
                     at = each.place(*path, *inner, "volumeMounts", number, "mountPath")
                     yield str(mount.get("mountPath")), at
+
+
+def _called(each: KubeObject) -> str:
+    return shown(f"{each.kind} {each.name}")
 
 
 def _outlives(volume: Mapping[str, Any]) -> bool:

@@ -16,7 +16,12 @@ _REFERENCE = re.compile(rf"op://{_PART}(/{_PART}){{2,3}}")
 """As `secrets/references.py` reads them."""
 
 
-_SECRET_NAME = re.compile(r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|CREDENTIALS?)$")
+SECRET_NAME = re.compile(r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|CREDENTIALS?)$")
+
+
+def is_written(text: str) -> bool:
+    """Whether a variable has its value there: it is no path of a file, and looks nothing up."""
+    return bool(text) and not text.startswith("/") and "{{" not in text
 
 
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
@@ -26,8 +31,11 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
             yield from _wrong(f"{name}.{secret}", reference, lab.service_place(name, "secrets", secret))
         for variable, text in service.env.items():
             place = lab.service_place(name, "env", variable)
-            written = bool(text) and not text.startswith("/") and "{{" not in text
-            if written and _SECRET_NAME.search(variable) and not lab.settings.secrets.allows(place.file, LITERAL):
+            if (
+                is_written(text)
+                and SECRET_NAME.search(variable)
+                and not lab.settings.secrets.allows(place.file, LITERAL)
+            ):
                 hint = "let the app name it in `secrets:`, and write {{ secrets.NAME }}"
                 yield Finding("BLU523", place, f"{name}.{variable}", "has its value in Git, by its name a secret", hint)
     for name, facts_of in facts.services.items():

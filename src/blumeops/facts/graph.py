@@ -64,7 +64,9 @@ def wants(lab: Lab, name: str) -> dict[str, str]:
         stored = app.app == "external-secrets" and lab.settings.secrets.store == "1password"
         return {"onepassword-connect": "fetches secrets from"} if stored else {}
     found = {}
-    if app.secrets or service.secrets or service.database:
+    brought = lab.brought.get(name)
+    own = brought is not None and any(secret.how == "remoteRef" for secret in brought.secrets)
+    if app.secrets or service.secrets or service.database or own:
         found["external-secrets"] = "gets its secrets by"
     if service.allow and lab.settings.network.tailnet:
         found["tailscale-operator"] = "gets its name on the tailnet from"

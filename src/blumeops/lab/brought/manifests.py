@@ -149,9 +149,11 @@ def _external(made: Manifests, each: KubeObject, vault: str) -> None:
             made.secrets.append(Named(reference, at, "remoteRef"))
         else:
             message = f"{shown(str(remote.get('key')))} and its property are no item and field"
-            made.findings.append(Finding("BLU501", at, each.name, message, "write an item's title and a field's label"))
+            made.findings.append(
+                Finding("BLU501", at, shown(each.name), message, "write an item's title and a field's label")
+            )
     for place, _ in enumerate(whole if isinstance(whole, list) else ()):
         message = "takes all that an item has: nobody knows beforehand which secrets those are"
         hint = "name each under `data:`, with its `remoteRef:`"
         at = each.place("spec", "dataFrom", place)
-        made.findings.append(Finding("BLU155", at, each.name, message, hint, severity="warning"))
+        made.findings.append(Finding("BLU155", at, shown(each.name), message, hint, severity="warning"))

@@ -69,6 +69,8 @@ class Brought:
     images: tuple[Image, ...] = ()
     kustomized: bool = False
     """Whether the folder has a kustomization of its own."""
+    defaults: tuple[str, ...] = ()
+    """The variables that a role has a value for, in its `defaults`."""
     fetched: tuple[str, ...] = ()
     """What its kustomizations fetch from elsewhere, and nobody read."""
 

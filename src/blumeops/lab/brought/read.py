@@ -6,6 +6,8 @@ folder is passed on byte for byte, and no link is followed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from blumeops.base.findings import Finding, Place
 from blumeops.lab import yaml
 from blumeops.lab.brought import manifests
@@ -36,8 +38,8 @@ def read(files: Files, name: str, service: Service, way: Way, place: Place, secr
     named, wrong_references = _references(found, path)
     files.findings += wrong_references
     if way == "role":
-        files.findings += _role(found, path, place, name)
-        return Brought("role", path, found, tuple(named))
+        documents = _role(files, found, path, place, name)
+        return Brought("role", path, found, tuple(named), defaults=tuple(_defaults(documents)))
     read_in = manifests.read(found, path, secrets.vault)
     files.findings += [
         finding
@@ -78,14 +80,25 @@ def _references(found: dict[str, bytes], path: str) -> tuple[list[Named], list[F
     return secrets, wrong
 
 
-def _role(found: dict[str, bytes], path: str, place: Place, name: str) -> list[Finding]:
-    """What Ansible would stumble over before it does anything. What tags say (`!vault`, `!unsafe`) is its own."""
-    wrong = []
+def _role(files: Files, found: dict[str, bytes], path: str, place: Place, name: str) -> dict[str, yaml.Document]:
+    """The YAML of a role, by path; what Ansible would stumble over before it does anything is found.
+
+    What tags say (`!vault`, `!unsafe`) is Ansible's own.
+    """
     if not {"tasks/main.yml", "tasks/main.yaml"} & found.keys():
         message = f"{path} is no role: it has no tasks/main.yml"
-        wrong.append(Finding("BLU157", place, name, message, "name the folder that holds `tasks`"))
-    for below, text in found.items():
-        if below.split("/")[0] in _PARTS and below.endswith((".yml", ".yaml")):
-            document = yaml.read(text, f"{path}/{below}")
-            wrong += [finding for finding in document.findings if finding.code in ("BLU001", "BLU002")]
-    return wrong
+        files.findings.append(Finding("BLU157", place, name, message, "name the folder that holds `tasks`"))
+    documents = {
+        below: yaml.read(text, f"{path}/{below}")
+        for below, text in found.items()
+        if below.split("/")[0] in _PARTS and below.endswith((".yml", ".yaml"))
+    }
+    for document in documents.values():
+        files.findings += [finding for finding in document.findings if finding.code in ("BLU001", "BLU002")]
+    return documents
+
+
+def _defaults(documents: dict[str, yaml.Document]) -> Iterator[str]:
+    for below, document in documents.items():
+        if below.startswith("defaults/") and isinstance(document.data, dict):
+            yield from document.data

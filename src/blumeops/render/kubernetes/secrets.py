@@ -57,6 +57,8 @@ def external_secret(
 def store(site: Site, connect: ServiceFacts) -> Manifest:
     """The ClusterSecretStore before a 1Password Connect: of every vault that the lab's services name."""
     found = {use.reference for service in site.facts.services.values() for use in service.secrets}
+    own = (named for brought in site.lab.brought.values() for named in brought.secrets)
+    found |= {named.reference for named in own if named.how == "remoteRef"}
     vaults = sorted({_path(reference)[0] for reference in found} or {site.lab.settings.secrets.vault})
     name, key = TOKEN
     provider = {
