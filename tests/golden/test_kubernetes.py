@@ -46,6 +46,8 @@ BAD: dict[str, tuple[tuple[str | int, ...], Any, str]] = {
     "NetworkPolicy": (("spec", "egress", 0, "ports", 0, "protocols"), "UDP", "was unexpected"),
     "PersistentVolume": (("spec", "nfs", "host"), "nas", "was unexpected"),
     "PersistentVolumeClaim": (("spec", "accessModes"), "ReadWriteMany", "not of type"),
+    "PodDisruptionBudget": (("spec", "maxUnavaliable"), 1, "was unexpected"),
+    "ScheduledBackup": (("spec", "schedule"), 2, "not of type 'string'"),
     "Service": (("spec", "ports", 0, "port"), "http", "not of type"),
     "StatefulSet": (("spec", "volumeClaimTemplates", 0, "spec", "size"), "1Gi", "was unexpected"),
 }
@@ -100,7 +102,7 @@ def _strict(schema: Any) -> Any:
 
 def validate(manifest: dict[str, Any]) -> None:
     """Hold an object against the schema of its kind. Raises jsonschema's ValidationError."""
-    if ".k8s.io/" in manifest["apiVersion"] or manifest["apiVersion"] in ("v1", "apps/v1", "batch/v1"):
+    if ".k8s.io/" in manifest["apiVersion"] or manifest["apiVersion"] in ("v1", "apps/v1", "batch/v1", "policy/v1"):
         kubernetes_validate.validate(manifest, VERSION, strict=True)
     else:
         schema = definition(manifest["apiVersion"], manifest["kind"])

@@ -383,3 +383,51 @@ def test_argo_cd_pulls_from_the_labs_forge(
     tree = render(checked.passed, given)
     assert yaml.safe_load(tree.text("argocd/apps.yaml"))["spec"]["source"]["repoURL"] == repository
     assert yaml.safe_load(tree.text("argocd/apps/app.yaml"))["spec"]["source"]["repoURL"] == repository
+
+
+def test_a_budget_needs_two_pods(tmp_path: Path) -> None:
+    """Draining a node waits for a budget: of one pod it would wait for ever, so that has none."""
+    for replicas in (1, 2):
+        folder = tmp_path / str(replicas)
+        folder.mkdir()
+        tree = lab(folder, f"app: {{cluster: cluster, kubernetes: {{spec: {{replicas: {replicas}}}}}}}\n")
+        assert ("argocd/manifests/app/pdb.yaml" in tree.files) == (replicas > 1)
+    budget = one(tree, "app/pdb.yaml")["spec"]
+    assert budget["maxUnavailable"] == 1
+    labels = one(tree, "app/deployment.yaml")["spec"]["template"]["metadata"]["labels"]
+    assert budget["selector"]["matchLabels"] == labels
+
+
+def test_an_exception_says_why(tmp_path: Path) -> None:
+    """Pods that are not held to the strictest standard: the file says so, and because of what."""
+    tree = lab(tmp_path, "app: {cluster: cluster, kubernetes: {spec: {replicas: 1}}}\nkiwix: {cluster: cluster}\n")
+    second = tree.text("argocd/apps/app.yaml").splitlines()[1]
+    assert second.startswith("# Its pods are held to `baseline`, ")
+    assert second.endswith(": its `kubernetes:` block may ask for more")
+    assert "# Its pods" not in tree.text("argocd/apps/kiwix.yaml")
+
+
+@pytest.mark.parametrize(
+    ("block", "backup", "method"),
+    [
+        ("backup: {barmanObjectStore: {destinationPath: 's3://b/pg'}}", True, "barmanObjectStore"),
+        ("backup: {volumeSnapshot: {className: zfs}}", True, "volumeSnapshot"),
+        ("plugins: [{name: barman-cloud.cloudnative-pg.io}]", True, "plugin"),
+        ("instances: 2", True, ""),
+        ("backup: {barmanObjectStore: {destinationPath: 's3://b/pg'}}", False, ""),
+    ],
+)
+def test_a_database_is_backed_up_where_its_block_says(tmp_path: Path, block: str, backup: bool, method: str) -> None:
+    """At the lab's time. Without a store, or without backups in the lab, nothing pretends to be one."""
+    settings = LAB.replace("nfs]}, films", "nfs]}, kept: {path: /v/kept, by: [ssh]}, films")
+    settings += "backup: {to: nas/kept, at: '03:05'}\n" if backup else ""
+    services = (
+        f"cloudnative-pg: {{cluster: cluster}}\npostgresql: {{cluster: cluster, kubernetes: {{spec: {{{block}}}}}}}\n"
+    )
+    tree = lab(tmp_path, services, settings=settings)
+    assert ("argocd/manifests/postgresql/scheduledbackup.yaml" in tree.files) == bool(method)
+    if method:
+        spec = one(tree, "postgresql/scheduledbackup.yaml")["spec"]
+        assert (spec["method"], spec["schedule"]) == (method, "0 5 3 * * *")
+    assert ("nothing copies it elsewhere" in tree.text("argocd/README.md")) == (backup and not method)
+    assert one(tree, "postgresql/cluster.yaml")["spec"]["enablePDB"] is ("instances" in block)

@@ -18,12 +18,12 @@ from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab
 from blumeops.facts.derive import ServiceFacts
 from blumeops.lab.brought.model import way_of
-from blumeops.render.kubernetes import argocd, brought, secrets
+from blumeops.render.kubernetes import argocd, brought, platform, secrets
 from blumeops.render.kubernetes.collector import access
 from blumeops.render.kubernetes.databases import database_file, provider_files
 from blumeops.render.kubernetes.manifest import Manifest, dump
 from blumeops.render.kubernetes.places import Site, by_operator, source_of
-from blumeops.render.kubernetes.policies import connect_policies, policies
+from blumeops.render.kubernetes.policies import policies
 from blumeops.render.kubernetes.words import references
 from blumeops.render.kubernetes.workloads import Files, has_ingress, workload_files
 from blumeops.render.telemetry.view import derives
@@ -58,6 +58,14 @@ BECOMES = {
     "internet": "a rule of its NetworkPolicy: to every address that is not of a private network",
 }
 
+_BEFORE = """\
+## What no file can hold
+
+External Secrets fetches every other secret by way of 1Password Connect; what opens Connect itself is put into the
+cluster once, before its Application. It goes from one program to the next, and never into a file or a command line.
+(Where `op` fails, the Secret that it leaves is empty: `kubectl describe secret` shows the sizes. Delete it, try again.)
+"""
+
 
 def render(checked: CheckedLab, repository: str = "") -> FileTree:
     """The files of all clusters. `repository`: from where Argo CD pulls them; else the lab's forge is asked."""
@@ -75,7 +83,7 @@ def render(checked: CheckedLab, repository: str = "") -> FileTree:
         service = site.facts.services[name]
         application, manifests = _service(site, service, repository)
         header = _header(site, name)
-        files[f"{argocd.APPS}/{name}.yaml"] = dump(header, [application])
+        files[f"{argocd.APPS}/{name}.yaml"] = dump(header + _exception(service, application), [application])
         own = brought.brought_by(site, service)
         if manifests or (own and own.way == "manifests"):
             listed = [*manifests, *(brought.resources(own) if own else ())]
@@ -104,13 +112,9 @@ def _service(site: Site, service: ServiceFacts, repository: str) -> tuple[Manife
         return argocd.application(site, service, repository, brought.security(own)), files
     chart = source_of(service.app, "chart")
     if source_of(service.app, "container") is None and chart is not None:
-        files = {}
-        if service.app.app == "onepassword-connect":
-            files = {
-                "clustersecretstore.yaml": [secrets.store(site, service)],
-                "networkpolicy.yaml": connect_policies(site, service),
-            }
-        return argocd.chart_application(site, service, chart, repository, bool(files)), files
+        files = platform.beside(site, service)
+        told = platform.values(site, service)
+        return argocd.chart_application(site, service, chart, repository, bool(files), told), files
     files = provider_files(site, service) if by_operator(site, service) else workload_files(site, service)
     files |= {"access.yaml": access(site, service)} if derives(service, "collector") else {}
     files |= _databases(site, service) | {"networkpolicy.yaml": policies(site, service)}
@@ -158,10 +162,10 @@ def _left(site: Site, service: ServiceFacts, manifests: Files) -> Iterable[str]:
     cluster = service.service.cluster
     if own := brought.brought_by(site, service):
         yield from brought.left(site, service, own)
-    elif source_of(service.app, "container") is None:
-        yield "its chart's values are the chart's own, but for what stands in the service's `kubernetes:` block"
-        if service.app.secrets:
-            yield f"the Secrets that its chart reads ({', '.join(service.app.secrets)}) must be there before it"
+    elif source_of(service.app, "container") is None and "externalsecret.yaml" not in manifests and service.app.secrets:
+        yield f"the Secrets that its chart reads ({', '.join(service.app.secrets)}) must be there before it"
+    if by_operator(site, service) and site.lab.settings.backup and "scheduledbackup.yaml" not in manifests:
+        yield "nothing copies it elsewhere: its `kubernetes:` block names no store for backups"
     kinds = {manifest["kind"] for objects in manifests.values() for manifest in objects}
     if "ExternalSecret" in kinds and not site.has(cluster, "external-secrets"):
         yield f"External Secrets, with a ClusterSecretStore `{secrets.STORE}`, makes its Secrets"
@@ -173,9 +177,25 @@ def _header(site: Site, name: str) -> str:
     return f"Derived from {site.lab.service_files[name]}, service {name}: change it there"
 
 
+def _exception(service: ServiceFacts, application: Manifest) -> str:
+    """A second comment, where pods are not held to the standard `restricted`: why."""
+    labels = application["spec"]["syncPolicy"].get("managedNamespaceMetadata", {}).get("labels", {})
+    enforced = labels.get("pod-security.kubernetes.io/enforce", "restricted")
+    if enforced == "restricted":
+        return ""
+    why = (
+        "its `kubernetes:` block may ask for more"
+        if service.service.kubernetes
+        else "what the lab brings may ask for more"
+    )
+    return f"\n# Its pods are held to `{enforced}`, and warned of what is beyond `restricted`: {why}"
+
+
 def _readme(site: Site, missing: list[str]) -> str:
     namespace = argocd.namespace_of_argocd(site)
     listed = "\n".join(f"- {line}" for line in missing) or "Nothing is missing."
+    commands = "\n".join(f"    {line}" for each in platform.beforehand(site) for line in each.splitlines())
+    before = f"{_BEFORE}\n{commands}\n\n" if commands else ""
     return f"""\
 <!-- Derived from lab.yaml: change it there -->
 # The clusters of {site.lab.settings.lab}
@@ -188,7 +208,7 @@ Each service has a namespace of its own name. Objects for its database live in t
 calls, in the namespaces of both. What no rule opens is closed, where the cluster's network enforces NetworkPolicies:
 k3s does, minikube when it is started with `--cni=calico`.
 
-## Not in these files
+{before}## Not in these files
 
 {listed}
 """

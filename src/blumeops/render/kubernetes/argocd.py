@@ -57,18 +57,20 @@ def application(site: Site, service: ServiceFacts, repository: str, enforced: st
 
 
 def chart_application(
-    site: Site, service: ServiceFacts, chart: AppSource, repository: str, beside: bool, values: str = ""
-) -> Manifest:
+    site: Site, service: ServiceFacts, chart: AppSource, repository: str, beside: bool,
+    values: str | Manifest = "",
+) -> Manifest:  # fmt: skip
     """The Application of a service that has a chart, and of its folder when there is something `beside` it.
 
-    `values`: of the chart, as YAML.
+    `values`: of the chart, as YAML that somebody wrote, or ours.
     """
+    told = {"values" if isinstance(values, str) else "valuesObject": values} if values else {}
     source: Manifest = {
         "name": "chart",
         "repoURL": (chart.repository or "").removeprefix("oci://"),
         "chart": chart.chart,
         "targetRevision": version_of(service, chart),
-        "helm": {"releaseName": service.name, **({"values": values} if values else {})},
+        "helm": {"releaseName": service.name, **told},
     }
     folder = {"name": "manifests", **_folder(site, repository, f"{MANIFESTS}/{service.name}")}
     return own_words(service, _of_service(site, service, [source, folder] if beside else [source], {}))

@@ -19,11 +19,14 @@ from blumeops.render.kubernetes.workloads import KEPT, STORAGE, Files, own_words
 
 IMAGE = "ghcr.io/cloudnative-pg/postgresql"
 SCRIPT = "/grant"
+METHODS = ("barmanObjectStore", "volumeSnapshot")
+"""The ways of backup that a Cluster itself describes; others are plugins."""
 
 
 def provider_files(site: Site, service: ServiceFacts) -> Files:
     """The files of a PostgreSQL that CloudNativePG runs."""
     files: Files = {"cluster.yaml": [_cluster(site, service)]}
+    files |= {"scheduledbackup.yaml": [scheduled]} if (scheduled := _scheduled(site, service)) else {}
     primary = {"cnpg.io/cluster": service.name, "cnpg.io/instanceRole": "primary"}
     reached = to_pods(site, service, primary)
     # The operator makes the Services that other services use; this one is for people.
@@ -43,6 +46,7 @@ def database_file(site: Site, service: ServiceFacts) -> list[Manifest]:
 
 def _cluster(site: Site, service: ServiceFacts) -> Manifest:
     """One instance: a home has one node. What the operator would fill in is said where it decides something."""
+    instances = _own_spec(service).get("instances")
     return own_words(service, {
         "apiVersion": "postgresql.cnpg.io/v1",
         "kind": "Cluster",
@@ -53,7 +57,7 @@ def _cluster(site: Site, service: ServiceFacts) -> Manifest:
             "primaryUpdateStrategy": "unsupervised",
             "primaryUpdateMethod": "restart",
             "enableSuperuserAccess": False,
-            "enablePDB": False,
+            "enablePDB": isinstance(instances, int) and instances > 1,
             "bootstrap": {
                 "initdb": {
                     "database": "app", "owner": "app", "encoding": "UTF8",
@@ -64,6 +68,36 @@ def _cluster(site: Site, service: ServiceFacts) -> Manifest:
             **resources(service),
         },
     })  # fmt: skip
+
+
+def _scheduled(site: Site, service: ServiceFacts) -> Manifest | None:
+    """A backup at the lab's time, where the service's `kubernetes:` block names a store: the lab itself knows shares
+    alone, of which CloudNativePG writes to none, and a snapshot on the same disk is no backup by itself."""
+    backup = site.lab.settings.backup
+    own = _own_spec(service)
+    named = own.get("backup")
+    method = next((way for way in METHODS if isinstance(named, dict) and way in named), "")
+    spec: Manifest = {"method": method}
+    plugins = own.get("plugins")
+    plugin = plugins[0].get("name") if isinstance(plugins, list) and plugins and isinstance(plugins[0], dict) else None
+    if not method and plugin:
+        spec = {"method": "plugin", "pluginConfiguration": {"name": plugin}}
+    if backup is None or not spec["method"]:
+        return None
+    hour, _, minute = backup.at.partition(":")
+    schedule = {"schedule": f"0 {int(minute)} {int(hour)} * * *", "cluster": {"name": service.name}}  # seconds first
+    return {
+        "apiVersion": "postgresql.cnpg.io/v1",
+        "kind": "ScheduledBackup",
+        "metadata": metadata(site, service),
+        "spec": {**schedule, **spec, "immediate": True, "suspend": False, "backupOwnerReference": "self"},
+    }
+
+
+def _own_spec(service: ServiceFacts) -> Manifest:
+    """The `spec` of the service's `kubernetes:` block."""
+    own = service.service.kubernetes.get("spec")
+    return own if isinstance(own, dict) else {}
 
 
 def _declared(site: Site, service: ServiceFacts, provider: ServiceFacts, use: DatabaseUse) -> list[Manifest]:

@@ -39,6 +39,8 @@ def workload_files(site: Site, service: ServiceFacts) -> Files:
         files = {"statefulset.yaml": [_stateful_set(site, service, made)]}
     else:
         files = {"deployment.yaml": [_deployment(site, service, made)]}
+    for (workload,) in [] if job else list(files.values()):
+        files |= {"pdb.yaml": [_budget(site, service)]} if _several(workload) else {}
     files |= {"service.yaml": [to_pods(site, service, selector(service))]} if ports_of(service) else {}
     files |= {"configmap.yaml": [made.config]} if made.config else {}
     files |= {"externalsecret.yaml": [made.secrets]} if made.secrets else {}
@@ -106,6 +108,19 @@ def _stateful_set(site: Site, service: ServiceFacts, made: Pod) -> Manifest:
             for folder in made.folders
         ],
     })  # fmt: skip
+
+
+def _several(workload: Manifest) -> bool:
+    """Whether it runs more than once at all times. A budget for one pod would keep its node from ever being drained."""
+    replicas = workload["spec"].get("replicas")
+    return isinstance(replicas, int) and replicas > 1
+
+
+def _budget(site: Site, service: ServiceFacts) -> Manifest:
+    return {
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata(site, service),
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector(service)}},
+    }  # fmt: skip
 
 
 def _cron_job(site: Site, service: ServiceFacts, made: Pod) -> Manifest:
