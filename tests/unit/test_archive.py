@@ -99,6 +99,7 @@ HOSTILE: list[tuple[list[Member], str]] = [
     # `l` is within; `m` by its letters too, and is not where `l` leads
     ([("c/d/f", b"", 0o644), ("l", b"c", "link"), ("a/b", b"../l", "link"), ("m", b"a/b/../../..", "link")],
      "a link that leads out of it: 'm'"),
+    ([("x", b"y", "link"), ("y", b"x", "link")], "a link that leads to itself: 'x'"),
     ([("d", b"..", "link"), ("d/x", b"", 0o644)], ""),
     ([("d", b".", "link"), ("d/x", b"", 0o644)], "twice"),
     ([("d", b".", "link"), ("d/x", b"y", "link")], "as a folder and as a file"),
@@ -188,3 +189,21 @@ def test_what_is_no_archive_or_not_whole(tmp_path: Path, tree: Path, kind: str) 
         into.mkdir()
         with pytest.raises(EngineError, match="BLU735"):
             unpack(tmp_path / "bad", kind, into)
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+def test_damaged_data_is_the_archives_fault(tmp_path: Path, tree: Path, mode: str) -> None:
+    """And is not told as a disk that cannot be written, whatever the library of that compression raises."""
+    data = bytearray(tar(tmp_path / "archive", [("tool", os.urandom(3000), 0o755)], mode).read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    (tmp_path / "bad").write_bytes(data)
+    with pytest.raises(EngineError, match="BLU735"):
+        unpack(tmp_path / "bad", "tar", tree)
+
+
+def test_a_name_in_a_zip_that_is_no_text(tmp_path: Path, tree: Path) -> None:
+    """It says that its names are UTF-8, and one is not."""
+    data = zipped(tmp_path / "archive", [("é", b"1", 0o644)]).read_bytes()
+    (tmp_path / "bad").write_bytes(data.replace("é".encode(), b"\xc3\xc3"))
+    with pytest.raises(EngineError, match="BLU735.*not UTF-8"):
+        unpack(tmp_path / "bad", "zip", tree)

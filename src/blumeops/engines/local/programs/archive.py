@@ -8,6 +8,7 @@ through a link; no device, no setuid; every file is readable by all and writable
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
@@ -29,6 +30,10 @@ HEADERS = 2 << 20
 """Bytes of a tar's own words (long names, attributes) before one member."""
 DIRECTORY = 64 << 20
 """Bytes of a zip's list of members."""
+DISTRUST = "do not use it, and tell its publisher"
+_OF_READING = (None, errno.EINVAL)
+"""Of OSErrors those that bz2 and gzip raise for damaged data, and that a place before the file's beginning gives: a
+disk says another number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +62,13 @@ def unpack(file: Path, kind: str, into: Path, bounds: Bounds = USUAL) -> None:
             _zip(file, tree)
         tree.finish()
     except _Refused as error:
-        raise EngineError("BLU735", file.name, str(error), "do not use it, and tell its publisher") from error
-    except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, gzip.BadGzipFile, struct.error,
-            NotImplementedError) as error:  # fmt: skip
-        raise EngineError("BLU735", file.name, f"is no {kind} archive that is whole: {error}") from error
+        raise EngineError("BLU735", file.name, str(error), DISTRUST) from error
+    except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, struct.error,
+            NotImplementedError, ValueError) as error:  # fmt: skip
+        if isinstance(error, OSError) and error.errno not in _OF_READING:
+            raise
+        why = "a name in it is not UTF-8" if isinstance(error, UnicodeError) else str(error)
+        raise EngineError("BLU735", file.name, f"is no {kind} archive that is whole: {why}", DISTRUST) from error
 
 
 @dataclass
@@ -148,7 +156,11 @@ class _Tree:
             except FileExistsError:
                 raise _Refused(f"has {str(path)!r:.80} twice") from None
         for path, target in self.links.items():
-            if not (self.root / path).resolve().is_relative_to(root):
+            try:
+                leads = (self.root / path).resolve()
+            except RuntimeError:  # so says pathlib up to Python 3.12
+                raise _Refused(f"has a link that leads to itself: {str(path)!r:.80}") from None
+            if not leads.is_relative_to(root):
                 raise _Refused(f"has a link that leads out of it: {str(path)!r:.80} to {target!r:.80}")
 
     def _bounded(self, more: int) -> None:
