@@ -179,6 +179,17 @@ def test_single_fields_are_patched() -> None:
     assert told(edits.patched(operations, item)) == (expected, ["lab/thing/b", "lab/thing/s/d"])
 
 
+def test_fields_that_are_added_do_not_replace_each_other() -> None:
+    """Whatever is removed between them."""
+    item = an_item("a", "b")
+    operations: list[object] = [
+        {"op": "add", "path": "/fields", "value": {"label": "x", "value": "1"}},
+        {"op": "remove", "path": f"/fields/{item.fields[0].id}"},
+        {"op": "add", "path": "/fields/-", "value": {"label": "y", "value": "2"}},
+    ]
+    assert told(edits.patched(operations, item)) == ({"x": "1", "y": "2"}, ["lab/thing/a"])
+
+
 def test_a_value_is_generated_where_a_client_asks_for_it() -> None:
     """By its recipe; one that can be guessed is refused."""
     field: dict[str, Any] = {"label": "a", "generate": True, "recipe": {"length": 40, "characterSets": ["DIGITS"]}}

@@ -110,10 +110,10 @@ def patched(data: object, item: Item) -> Edit:
         each.id: {"id": each.id, "label": each.label, "value": each.value, "section": {"label": each.section}}
         for each in item.fields
     }
-    for operation in operations:
+    for count, operation in enumerate(operations):
         match operation.path.split("/")[1:]:
             case ["fields"] | ["fields", "-"] if operation.op == "add" and isinstance(operation.value, dict):
-                shown[f"new {len(shown)}"] = operation.value
+                shown[f"new {count}"] = operation.value
             case ["fields", number] if number in shown and operation.op == "remove":
                 del shown[number]
             case ["fields", number] if number in shown and isinstance(operation.value, dict):
