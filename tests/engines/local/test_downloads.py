@@ -114,6 +114,7 @@ def test_another_file_is_refused_and_not_kept(publisher: Publisher, tmp_path: Pa
         (release_server.answering(302, {"Location": "/tool"}), "leads on and on, more than 5 times"),
         (release_server.answering(302, {"Location": "http://example.org/tool"}), "which is not https"),
         (release_server.answering(302, {"Location": "file:///etc/passwd"}), "which is not https"),
+        (release_server.answering(302, {"Location": "http://["}), "which is no address"),
         (release_server.answering(302, {}), "the server answers 302"),
         (release_server.answering(302, {"Location": "ftp://localhost/tool"}), "which is not https"),
         (release_server.answering(200, {"Content-Length": "9" * 15}), "more than 1.0 MB"),
@@ -134,11 +135,12 @@ def test_why_not_is_said(
 
 
 def test_no_end_is_an_end(publisher: Publisher, tmp_path: Path) -> None:
-    """A server that does not say how much it has, and has more than there may be; a redirect's words are not read."""
+    """A server that does not say how much it has, and has more than there may be: what came is not kept. A redirect's
+    words are not read."""
     publisher.behave["/endless"] = publisher.behave["/redirect"] = release_server.endless
     with pytest.raises(Failed, match="is more than"):
         get(publisher, tmp_path, "/endless")
-    (tmp_path / "file.part").unlink()
+    assert list(tmp_path.iterdir()) == []
     get(publisher, tmp_path, "/redirect")
 
 

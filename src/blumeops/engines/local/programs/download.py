@@ -60,6 +60,10 @@ class Away(Failed):
     """Its server did not answer at all."""
 
 
+class _TooLarge(Failed):
+    """There is no use in asking for the rest."""
+
+
 class _Broken(Failed):
     """A transfer that had begun has ended early."""
 
@@ -90,6 +94,9 @@ def fetch(
             hint = f"if the publisher says {found} too, write that into the app's `sha256`; else do not use it"
             raise EngineError("BLU734", url, f"has the SHA-256 {found}, and the app wants {sha256}", hint)
         part.rename(to)
+    except _TooLarge:
+        part.unlink(missing_ok=True)
+        raise
     except OSError as error:
         part.unlink(missing_ok=True)
         raise cannot_write(to, error) from error
@@ -115,13 +122,13 @@ def _copy(
 ) -> None:  # fmt: skip
     total = _total(answer, file.tell())
     if total > limits.size:
-        raise Failed(f"is {megabytes(total)}, more than {megabytes(limits.size)}")
+        raise _TooLarge(f"is {megabytes(total)}, more than {megabytes(limits.size)}")
     since, mark = time.monotonic(), file.tell()
     while piece := _piece(answer):
         file.write(piece)
         now = time.monotonic()
         if file.tell() > limits.size:
-            raise Failed(f"is more than {megabytes(limits.size)}")
+            raise _TooLarge(f"is more than {megabytes(limits.size)}")
         if now > deadline:
             raise Failed(f"was not there within {limits.whole:g} s")
         if now - since > limits.slow:
@@ -148,7 +155,10 @@ def _opened(url: str, begin: int, limits: Limits) -> http.client.HTTPResponse:
         answer = _asked(url, begin, limits)
         if not isinstance(answer, str):
             return answer
-        leads = urljoin(url, answer)
+        try:
+            leads = urljoin(url, answer)
+        except ValueError:  # brackets without an address in them
+            raise Failed(f"leads to {answer:.200}, which is no address") from None
         if not (urlsplit(leads).scheme == "https" or (_is_own(leads) and _is_own(url))):
             raise Failed(f"leads to {leads:.200}, which is not https")
         url = leads
