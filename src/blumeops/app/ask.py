@@ -68,6 +68,8 @@ def _ask(folder: SiteFolder, path: str, body: bytes = b"") -> Iterator[str | int
                 yield line[len(SHOWN) :].decode(errors="replace").rstrip("\n")
     except OSError as error:
         raise Unavailable("BLU794", "controller", "does not run", "start it with `blumeops up`") from error
+    except http.client.HTTPException:
+        return  # it ended within a line: no exit code comes, which callers tell
     finally:
         connection.close()
 
