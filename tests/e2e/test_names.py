@@ -54,7 +54,7 @@ def clone(site: Site, place: Path) -> Clone:
 
 def test_a_port_that_becomes_free_is_taken(site: Site) -> None:
     """Without anybody's help; status and doctor have nothing more to say."""
-    eventually(lambda: dig(site.dns, "+short", "web.ops.localhost") == "127.0.0.1\n")
+    assert eventually(lambda: dig(site.dns, "+short", "web.ops.localhost") == "127.0.0.1\n")
     assert "warnings" not in site.json("status")
     doctor = {each["what"]: each for each in site.json("doctor", code=None)["checks"]}
     assert doctor["here.dns"]["why"] == f"port {site.dns} is held by this lab, which is up"
@@ -92,7 +92,7 @@ def test_a_controller_that_was_killed_answers_again(site: Site) -> None:
         said.append(status(dig(site.dns, "new.ops.localhost")))
         return said[-1] == "NOERROR"
 
-    eventually(answers)
+    assert eventually(answers)
     assert "NXDOMAIN" not in said
 
 
