@@ -205,5 +205,5 @@ def test_a_name_in_a_zip_that_is_no_text(tmp_path: Path, tree: Path) -> None:
     """It says that its names are UTF-8, and one is not."""
     data = zipped(tmp_path / "archive", [("é", b"1", 0o644)]).read_bytes()
     (tmp_path / "bad").write_bytes(data.replace("é".encode(), b"\xc3\xc3"))
-    with pytest.raises(EngineError, match="BLU735.*not UTF-8"):
+    with pytest.raises(EngineError, match=r"BLU735.*not UTF-8"):
         unpack(tmp_path / "bad", "zip", tree)

@@ -59,7 +59,7 @@ def test_a_controller_that_is_killed_while_it_answers(site: SiteFolder, rest: by
 @pytest.mark.parametrize("said", [b"", b"junk", b"HTTP/1.1 409 Conflict\r\ncontent-length: 9\r\n\r\n{"], ids=repr)
 def test_a_controller_that_is_killed_before_it_answers(site: SiteFolder, said: bytes) -> None:
     """It does not run, or has stopped answering."""
-    with dying(site, said), pytest.raises((Unavailable, EngineError), match="BLU79[14]"):
+    with dying(site, said), pytest.raises((Unavailable, EngineError), match=r"BLU79[14]"):
         told(ask.request_sync(site))
 
 
