@@ -146,7 +146,7 @@ MEANINGS = {
     "BLU502": "The age key's file is away, open to others, empty or damaged. A key is never written over.",
     "BLU503": "The SOPS file cannot be opened with this age key.",
     "BLU504": "The file is no SOPS file for age keys, is damaged, or is larger than 1 MiB.",
-    "BLU505": "sops refused the file for a reason that it does not tell by its exit code.",
+    "BLU505": "sops refused the file for a reason that it does not tell by its exit code, or ssh-keygen a private key.",
     "BLU506": "A value cannot be put there: another one is in the way, or a rule would leave it unencrypted.",
     "BLU507": "The program sops is not on this machine.",
     "BLU508": "A secret was asked for that is short enough to be guessed.",

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from blumeops.base.errors import UserError
+from blumeops.base.errors import EngineError, UserError
 from blumeops.base.files import PRIVATE
 from blumeops.base.processes import must, run
 from blumeops.facts.derive import Recipe
@@ -54,7 +54,8 @@ def generate(length: int = 32, alphabet: str = ALPHABET) -> str:
 def made(recipes: Mapping[Reference, Recipe], store: Store) -> dict[Reference, str]:
     """A value for each; what is made of a secret that is not among them is made of the one that `store` has.
 
-    Raises UserError `BLU508`, `BLU509` (what it is made of is nowhere), Unavailable `BLU901` without `ssh-keygen`.
+    Raises UserError `BLU508`, `BLU509` (what it is made of is nowhere), EngineError `BLU505` for a private key that
+    cannot be read, Unavailable `BLU901` without `ssh-keygen`.
     """
     values = {reference: _first(recipe) for reference, recipe in recipes.items() if not recipe.source}
     sources = {reference: Reference.parse(recipe.source) for reference, recipe in recipes.items() if recipe.source}
@@ -89,5 +90,11 @@ def _second(recipe: Recipe, source: str) -> str:
     with tempfile.TemporaryDirectory(prefix="blumeops-") as folder:
         file = Path(folder) / "key"
         file.touch(PRIVATE)
-        file.write_text(source)
-        return must(run(["ssh-keygen", "-y", "-f", str(file)]), "BLU505", "ssh-keygen").decode()
+        file.write_text(
+            "\n".join(source.splitlines()) + "\n"
+        )  # a store may keep it without its end, which OpenSSH needs
+        done = run(["ssh-keygen", "-y", "-P", "", "-f", str(file)])  # asked for a passphrase, it would ask a terminal
+        if done.code:
+            hint = "is it a private key of OpenSSH's, whole and without a passphrase?"
+            raise EngineError("BLU505", recipe.source, "cannot be read by ssh-keygen", hint)
+        return done.stdout.decode()

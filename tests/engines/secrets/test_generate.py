@@ -8,7 +8,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from blumeops.base.errors import UserError
+from blumeops.base.errors import EngineError, UserError
 from blumeops.facts.derive import Recipe
 from blumeops.secrets.age import load_or_create
 from blumeops.secrets.generate import Given, made
@@ -37,6 +37,25 @@ def test_a_key_and_its_public_half(kind: str, tmp_path: Path) -> None:
     (tmp_path / "allowed").write_text(f"me {values[PUBLIC]}")
     check = ["ssh-keygen", "-Y", "verify", "-f", str(tmp_path / "allowed"), "-I", "me", "-n", "test"]
     subprocess.run([*check, "-s", str(tmp_path / "signature")], input=b"words", capture_output=True, check=True)
+
+
+def test_the_public_half_of_a_key_that_somebody_gave(tmp_path: Path) -> None:
+    """Also where its last end of line was lost on the way, or another system wrote it; one that is locked is refused,
+    and nobody is asked for its passphrase."""
+    for name, passphrase in (("open", ""), ("locked", "a passphrase")):
+        make = ["ssh-keygen", "-q", "-t", "ed25519", "-C", "", "-N", passphrase, "-f", str(tmp_path / name)]
+        subprocess.run(make, check=True)
+    recipes, store = {PUBLIC: Recipe("public", source=str(KEY))}, nothing(tmp_path)
+    whole = (tmp_path / "open").read_text()
+    for given in (whole, whole.rstrip("\n"), whole.replace("\n", "\r\n")):
+        assert (
+            made(recipes, Given({KEY: given}, store))[PUBLIC]
+            == (tmp_path / "open.pub").read_text().rstrip(" \n") + "\n"
+        )
+    for wrong in ((tmp_path / "locked").read_text(), "not a key"):
+        with pytest.raises(EngineError, match=f"BLU505 {KEY}") as refused:
+            made(recipes, Given({KEY: wrong}, store))
+        assert wrong not in str(refused.value)
 
 
 def test_a_line_of_htpasswd_is_made_of_a_password_that_is_there(tmp_path: Path) -> None:
