@@ -135,13 +135,14 @@ def _asked(arguments: argparse.Namespace, where: Place, **wanted: object) -> int
 
 
 def _value(reference: Reference) -> str:
-    """What a person types, unseen, or what is piped: without the end of its last line."""
-    if sys.stdin.isatty():
-        return getpass.getpass(f"value of {reference}: ", sys.stderr)
-    data = sys.stdin.buffer.read(LONGEST + 1)
+    """What a person types, unseen, or what is piped. A line is given without its end; a text of several lines keeps
+    it, since no program reads a private key that ends without one."""
     try:
-        value = data.decode().removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError:
+        data = _typed(reference) if sys.stdin and sys.stdin.isatty() else _piped()
+        text = data.decode()
+        line = text.removesuffix("\n").removesuffix("\r")
+        value = text if "\n" in line else line
+    except UnicodeError:
         raise UserError(
             "BLU519", str(reference), "the value is not text (UTF-8)", "encode it, as with base64"
         ) from None
@@ -149,6 +150,17 @@ def _value(reference: Reference) -> str:
         what = "no value came on standard input" if not value else f"the value is longer than {LONGEST >> 10} KiB"
         raise UserError("BLU519", str(reference), what, f"blumeops secret set {reference} < FILE")
     return value
+
+
+def _typed(reference: Reference) -> bytes:
+    try:
+        return getpass.getpass(f"value of {reference}: ", sys.stderr).encode()
+    except EOFError:  # Ctrl-D
+        return b""
+
+
+def _piped() -> bytes:
+    return sys.stdin.buffer.read(LONGEST + 1) if sys.stdin else b""
 
 
 def _not_running(where: Place) -> UserError:
