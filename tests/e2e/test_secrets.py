@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import bcrypt
@@ -106,6 +107,20 @@ def test_a_value_that_is_not_liked_is_taken_back(site: Site, clone: Clone) -> No
     assert site.is_settled(site.head())
     clone.git("pull", "-q")
     assert "Take back 1 secret" in clone.git("log", "-1")
+
+
+def test_what_somebody_has_set_meanwhile_is_not_taken_back(site: Site) -> None:
+    """One sets a value that is not liked; before that has failed, another sets a good one, which stays."""
+    word, token = value(site, WORD), value(site, TOKEN)
+    with ThreadPoolExecutor() as beside:
+        first = beside.submit(set_value, site, WORD, b"slow word", code=1)
+        assert eventually(lambda: value(site, WORD) == "slow word")
+        set_value(site, WORD, b"the good one")
+        assert "nothing is taken back" in first.result()
+    assert value(site, WORD) == "the good one"
+    assert serves(site, "the good one", token)
+    assert site.is_settled(site.head())
+    set_value(site, WORD, word.encode())
 
 
 def test_what_is_made_of_a_secret_follows_it(site: Site) -> None:

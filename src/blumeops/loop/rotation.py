@@ -2,13 +2,14 @@
 
 What enters: the site, and what is to change. What leaves: a commit on main's head that changes the SOPS file alone,
 read and checked like a push. Promised: no value is in its message, in a line or in an error; main moves only when
-nothing refuses the commit; the way back is another commit, with the old values of what was changed and no others.
+nothing refuses the commit; the way back is another commit, with the old values of what was changed and no others, and
+of that nothing which somebody has changed again meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from blumeops.base.errors import UserError
 from blumeops.base.findings import Finding, in_order
@@ -20,7 +21,7 @@ from blumeops.secrets import rules, sops
 from blumeops.secrets.generate import Given, made
 from blumeops.secrets.inventory import Entry, Use, inventory
 from blumeops.secrets.references import Reference
-from blumeops.secrets.store import Remembering
+from blumeops.secrets.store import Remembering, SopsStore
 
 _ONCE = "the program takes it at its first start alone, and keeps its own"
 
@@ -43,7 +44,9 @@ class Changed:
     parent: str
     revision: Revision
     findings: tuple[Finding, ...]
-    before: Mapping[Reference, str]
+    values: Mapping[Reference, str] = field(repr=False)
+    """The new ones."""
+    before: Mapping[Reference, str] = field(repr=False)
     """The values that were changed, as they were: those that there were."""
     units: tuple[str, ...]
     """Who uses what was changed, and is restarted."""
@@ -65,7 +68,7 @@ def prepare(site: Site, wanted: Wanted) -> Changed:
     if keeper := _keeper(site, now):
         keeper.write(values)
         changed = [each for each in sorted(values) if values[each] != before.get(each)]
-        return Changed(head, now, (), before, *_told(now, changed, _once_notes(known, values)))
+        return Changed(head, now, (), values, before, *_told(now, changed, _once_notes(known, values)))
     data = sops.updated(now.secrets, values, site.stores.key) if values or now.secrets is None else now.secrets
     if wanted.add or wanted.remove:
         data = sops.with_recipients(data, wanted.add, wanted.remove, site.stores.key)
@@ -83,20 +86,25 @@ def prepare(site: Site, wanted: Wanted) -> Changed:
     if wanted.remove:
         lines.append("note: who could open it still has the old values, from the history: rotate what matters")
     changed = [each for each in sorted(values) if values[each] != before.get(each)]
-    return _judged(site, head, files, _message(changed, wanted), before, changed, lines)
+    return _judged(site, head, files, _message(changed, wanted), values, before, changed, lines)
 
 
 def undo(site: Site, done: Changed) -> Changed:
-    """The commit on main's head, wherever that is by now, that has the old values again."""
+    """The commit on main's head, wherever that is by now, that has the old values again. Raises UserError `BLU514`
+    where somebody has changed all of them meanwhile."""
     head = site.repository.resolve("main")
-    if keeper := _keeper(site, done.revision):
-        keeper.write(done.before)
+    keeper, data = _keeper(site, done.revision), site.repository.content(head, sops.NAME)
+    now = (keeper or SopsStore(data, site.stores.key.path)).read(done.before)
+    old = {each: value for each, value in done.before.items() if now.get(each) == done.values[each]}
+    if not old:
+        raise UserError("BLU514", "main", "has other values by now: nothing is taken back", "blumeops status --wait")
+    if keeper:
+        keeper.write(old)
         return replace(done, parent=head, revision=read_revision(site.repository, site.work, head))
-    now = site.repository.content(head, sops.NAME)
-    data = sops.updated(now, done.before, site.stores.key)
-    named = "\n".join(map(str, sorted(done.before)))
-    subject = f"Take back {_count(len(done.before), 'secret')}: not everything got healthy with the new\n\n{named}\n"
-    return _judged(site, head, {sops.NAME: data}, subject, {}, sorted(done.before))
+    named = "\n".join(map(str, sorted(old)))
+    subject = f"Take back {_count(len(old), 'secret')}: not everything got healthy with the new\n\n{named}\n"
+    files = {sops.NAME: sops.updated(data, old, site.stores.key)}
+    return _judged(site, head, files, subject, old, {}, sorted(old))
 
 
 def _judged(
@@ -104,13 +112,14 @@ def _judged(
     head: str,
     files: Mapping[str, bytes | None],
     message: str,
+    values: Mapping[Reference, str],
     before: Mapping[Reference, str],
     changed: Sequence[Reference],
     lines: Sequence[str] = (),
 ) -> Changed:
     revision = read_revision(site.repository, site.work, site.repository.commit_as_before(head, files, message, head))
     found = {*revision.findings, *hindrances(revision, site.lab, site.stores, site.engine(no_secrets).applied())}
-    return Changed(head, revision, tuple(in_order(found)), before, *_told(revision, changed, lines))
+    return Changed(head, revision, tuple(in_order(found)), values, before, *_told(revision, changed, lines))
 
 
 def _told(

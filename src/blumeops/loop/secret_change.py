@@ -34,6 +34,12 @@ async def change(controller: Controller, wanted: rotation.Wanted) -> AsyncIterat
         yield f"not healthy with the new value: {', '.join(_failed(job, done))}"
         if done.before:
             back = await asyncio.to_thread(rotation.undo, controller.site, done)
+            if errors(back.findings):
+                for finding in back.findings:
+                    yield str(finding)
+                yield refusal(back.findings)
+                yield False
+                return
             again = await controller.bring(back.revision, back.parent)
             yield f"main moves to {again.revision[:8]}, which has the old values again"
             async for line in again.follow():

@@ -1,8 +1,10 @@
-"""Answers with a digest of its two secrets; ends at once when its word begins with `bad`."""
+"""Answers with a digest of its two secrets; ends at once when its word begins with `bad`, and never
+answers when it begins with `slow`."""
 
 import hashlib
 import os
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -23,4 +25,6 @@ class Handler(BaseHTTPRequestHandler):
 
 if os.environ["WORD"].startswith("bad"):
     sys.exit("no such word is taken")
+if os.environ["WORD"].startswith("slow"):
+    time.sleep(600)
 ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
