@@ -33,6 +33,8 @@ def door(
     site: SiteFolder, lab: str, file: Path | None, age_key: Path | None, say: Callable[[str], None], *, loopback: bool
 ) -> Door:
     """What stands behind the API. `say`: gets each line of the audit log. Raises UserError `BLU502`, `BLU790`."""
+    if not file:
+        app.must_exist(site)  # before the key, which would be what is missing
     key = find_key(age_key, app.environment(), site.age_key, create=False)
     cabinet: Cabinet = FileCabinet(file.absolute(), key) if file else _forge(site, lab, key)
     audit = Audit(site.path / FOLDER / "audit.log", say, time.time)

@@ -42,7 +42,8 @@ def _serve(arguments: argparse.Namespace, where: Place) -> int:
     try:
         address = ipaddress.IPv4Address(arguments.listen)
     except ValueError as error:
-        raise UserError("BLU534", arguments.listen, "is no IPv4 address to listen on") from error
+        hint = "127.0.0.1 is this machine alone, 0.0.0.0 every one that reaches it"
+        raise UserError("BLU534", arguments.listen, "is no IPv4 address to listen on", hint) from error
     local = address.is_loopback
     door = app.door(where.site, where.lab, arguments.file, arguments.age_key, output.progress, loopback=local)
     door.cabinet.read()  # a store that cannot be opened is said now, to the person who is here
@@ -83,6 +84,8 @@ def _list(arguments: argparse.Namespace, site: SiteFolder) -> int:
     rows = [(token.id, token.name, _allows(token), _ends(token)) for token in found]
     for line in output.table(("ID", "NAME", "MAY", "UNTIL"), rows):
         output.say(line)
+    if not rows:
+        output.progress("there is no token yet; `blumeops connect token create --vault VAULT` makes one")
     return 0
 
 

@@ -20,6 +20,7 @@ from blumeops.secrets.inventory import Entry
 from blumeops.secrets.references import Reference
 from blumeops.status.remote import ago
 
+MADE = "no: made by the next sync"
 LONGEST = 64 << 10
 """Bytes of a value that is read from standard input."""
 
@@ -57,7 +58,7 @@ def _state(vault: app.Vault, entry: Entry) -> str:
         return f"for {ago(time.time() - since)}" if since else "yes"
     if not app.needed_here(entry):
         return "no: not used here"
-    return "no: made by the next sync" if entry.recipe is not None else "no"
+    return MADE if entry.recipe is not None else "no"
 
 
 def _as_json(vault: app.Vault, entry: Entry) -> dict[str, object]:
@@ -77,14 +78,16 @@ def _as_json(vault: app.Vault, entry: Entry) -> dict[str, object]:
 
 
 def _check(arguments: argparse.Namespace, where: Place) -> int:
-    found = app.findings(
-        app.read(where.site, where.lab, where.folder, arguments.age_key), where.site, arguments.age_key
-    )
+    vault = app.read(where.site, where.lab, where.folder, arguments.age_key)
+    found = app.findings(vault, where.site, arguments.age_key)
     if arguments.json:
         output.say_json({"version": 1, "findings": [finding.as_json() for finding in found]})
     else:
         output.say_findings(found)
-    if not found:
+    made = sum(_state(vault, entry) == MADE for entry in vault.entries)
+    if made:
+        output.progress(f"{made} of {len(vault.entries)} secrets are not there yet: the next sync makes them")
+    elif not found:
         output.progress("the store has what the lab names, and nothing else")
     return 1 if errors(found) else 0
 
@@ -120,6 +123,10 @@ def _recipients(arguments: argparse.Namespace, where: Place) -> int:
         return 0
     for each in found:
         output.say(each)
+    if not found:
+        output.progress(
+            f"nobody yet: there is no SOPS file in {vault.source}; `blumeops up` makes it where it is needed"
+        )
     return 0
 
 
