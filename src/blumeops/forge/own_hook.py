@@ -137,7 +137,10 @@ def look(target: Target) -> Hook | None:
     text = path.read_text(errors="replace")
     words = next((line.removeprefix(OURS) for line in text.splitlines() if line.startswith(OURS)), "").split()
     program = next((line for line in text.splitlines() if line.startswith("program=")), "")
-    named = (shlex.split(program.partition("=")[2]) or [""])[0]
+    try:
+        named = (shlex.split(program.partition("=")[2]) or [""])[0]
+    except ValueError:  # a quote that does not end
+        named = ""
     problem = _mode_problem(path) or _mode_problem(target.main) or _trial(target, named)
     return Hook(target, path, found, words[1] if len(words) > 1 else "", "--fail-on-exposure" in text, problem)
 
@@ -161,7 +164,7 @@ def _trial(target: Target, program: str) -> str:
     another user."""
     owner = _owner(target)
     if not program:
-        return "it is of an older BlumeOps: install it again"
+        return "it is of an older BlumeOps, or damaged: install it again"
     user, group = owner or (None, None)
     try:
         argv = [program, "-I", "-c", "import blumeops.app.push_gate"]

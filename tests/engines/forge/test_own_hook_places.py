@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -244,6 +245,16 @@ def test_a_full_disk_refuses(hooked: Hooked, tmp_path: Path) -> None:
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_a_hook_that_somebody_damaged_is_told(hooked: Hooked) -> None:
+    """A quote without its end: status says so; installed again, it judges."""
+    blumeops("hook", "install", hooked.bare)
+    path = hooked.bare / "hooks/pre-receive"
+    path.write_text(re.sub(r"(?m)^program=.*", "program='x", path.read_text()))
+    assert "does not judge: it is of an older BlumeOps, or damaged" in blumeops("hook", "status", hooked.bare, code=1)
+    blumeops("hook", "install", hooked.bare)
+    blumeops("hook", "status", hooked.bare)
 
 
 def test_a_hook_that_git_does_not_call_is_told(hooked: Hooked) -> None:
