@@ -204,7 +204,12 @@ class Jobs:
         revision = self._revision()
         if revision and not under.over.is_set():
             under.late = True
-            await asyncio.to_thread(self._engine(revision).stop_job, under.unit.unit)
+            try:
+                await asyncio.to_thread(self._engine(revision).stop_job, under.unit.unit)
+            except BlumeError as error:  # the manager could not be asked: it runs on, and is ended later
+                log.warning("%s: %s", under.unit.unit, error)
+                again = asyncio.get_running_loop().call_later
+                under.ending = again(AGAIN, lambda: self._go(self._too_long(under)))
 
     async def _result(self, under: Under) -> None:
         """Its process is gone: learn how, and write it down."""
@@ -263,8 +268,10 @@ class Jobs:
 
     async def _take_up(self, engine: LocalEngine, under: Under) -> None:
         name, run = under.unit.unit, under.run
-        self._under[name] = under
+        if name in self._under:  # a look before this one took it up, and then could not go on
+            return
         seen = await asyncio.to_thread(engine.job_seen, name, run.token)
+        self._under[name] = under
         log.info("%s: the run of %s is %s", name, run.due or "somebody who asked", seen.state)
         if seen.state == "absent" and run.due:  # written down, and not begun: it is owed
             with suppress(BlumeError):

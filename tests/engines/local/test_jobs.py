@@ -14,6 +14,7 @@ from typing import Any, cast
 import psutil
 import pytest
 
+from blumeops.base.errors import Unavailable
 from blumeops.engines.local import leftovers
 from blumeops.engines.local.engine import LocalEngine
 from blumeops.engines.local.supervisor import Supervisor
@@ -314,6 +315,63 @@ def test_killed_by_hand(site: Site, engine: LocalEngine, state: Path) -> None:
 
     asyncio.run(scenario())
     assert jobs.runs(site.database, "tick")[0].message.startswith("was ended by a signal")
+
+
+def test_a_run_that_could_not_be_ended_is_ended_later(
+    site: Site, engine: LocalEngine, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process manager is away at the end of its time."""
+    unit = units.job(60).model_copy(update={"run_seconds": 5.0})
+    apply(engine, unit, "scheduled")
+    run = jobs.begin(site.database, "tick", "t1", "2026-11-24T02:00", site.clock() - 4.9)
+    start(engine, unit, run.token)
+    stop, asked = LocalEngine.stop_job, []
+
+    def away_once(self: LocalEngine, name: str) -> None:
+        asked.append(name)
+        if len(asked) == 1:
+            raise Unavailable("BLU722", "supervisord", "does not answer")
+        stop(self, name)
+
+    monkeypatch.setattr(LocalEngine, "stop_job", away_once)
+    monkeypatch.setattr("blumeops.loop.jobs.AGAIN", 0.2)
+
+    async def scenario() -> None:
+        async with looking(site, unit):
+            await outcomes(site, "failed")
+
+    asyncio.run(scenario())
+    assert asked == ["tick", "tick"]
+    assert not alive(runs(state)[0])
+
+
+def test_a_manager_that_is_away_when_runs_are_looked_for(
+    site: Site, engine: LocalEngine, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is taken up by the look after that, once."""
+    unit = units.job(60)
+    apply(engine, unit, "scheduled")
+    run = jobs.begin(site.database, "tick", "t1", "", site.clock())
+    start(engine, unit, run.token)
+    until(lambda: runs(state))
+    seen, asked = LocalEngine.job_seen, []
+
+    def away_once(self: LocalEngine, name: str, token: str) -> Any:
+        asked.append(name)
+        if len(asked) == 1:
+            raise Unavailable("BLU722", "supervisord", "does not answer")
+        return seen(self, name, token)
+
+    monkeypatch.setattr(LocalEngine, "job_seen", away_once)
+
+    async def scenario() -> None:
+        async with looking(site, unit) as made:
+            await quiet(made)
+            os.kill(runs(state)[0], signal.SIGKILL)
+            await outcomes(site, "failed")
+
+    asyncio.run(scenario())
+    assert asked == ["tick", "tick"]
 
 
 def test_a_run_that_takes_too_long_is_ended(site: Site, engine: LocalEngine, state: Path) -> None:
