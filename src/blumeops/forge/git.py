@@ -48,6 +48,22 @@ def git(
     return must(done, "BLU600", f"git {arguments[0]}")
 
 
+def beginning(folder: Path, *arguments: str, most: int, env: Mapping[str, str] | None = None) -> bytes:
+    """The same of what is hostile: no more than `most` bytes of it, and git within its ceilings. Raises EngineError
+    `BLU600` when it fails before."""
+    argv = limited(["git", f"--git-dir={folder}", *arguments])
+    with Popen(argv, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=environment(env)) as process:
+        assert process.stdout
+        try:
+            said = process.stdout.read(most + 1)
+            failed = len(said) <= most and process.wait() != 0
+        finally:
+            process.kill()
+    if failed:
+        raise EngineError("BLU600", f"git {arguments[0]}", "ended before its time")
+    return said[:most]
+
+
 def commit_id(text: str) -> str:
     """`text`, if it is a full object name; so it cannot be an option. Raises UserError `BLU601`."""
     if not _HEX.match(text):

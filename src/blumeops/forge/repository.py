@@ -20,10 +20,12 @@ from blumeops.base.errors import EngineError, UserError
 from blumeops.base.files import cannot_write, private_folder, write_whole
 from blumeops.base.processes import run
 from blumeops.forge import hooks
-from blumeops.forge.git import ZERO, blobs, commit_id, environment, git, printable
+from blumeops.forge.git import ZERO, beginning, blobs, commit_id, environment, git, printable
 from blumeops.forge.inspect import FOLDER, LINK, PROGRAM, Entry, is_git_folder, look
 
 BRANCH = "refs/heads/main"
+MOST_SAID = 1 << 20
+"""Bytes of trailers: a million commits would say more, and no person."""
 
 _CONFIG = """\
 # Written at each start by BlumeOps; changes are lost.
@@ -134,10 +136,13 @@ class Repository:
         return [_commit(line) for line in lines.split("\n") if line]
 
     def trailers(self, key: str, old: str, new: str, env: Mapping[str, str] | None = None) -> list[str]:
-        """What the commits that `new` has and `old` has not say behind `KEY:` at the end of their messages."""
+        """What the commits that `new` has and `old` has not say behind `KEY:` at the end of their messages; no more
+        than `MOST_SAID` bytes of it, the newest first: whoever pushes writes them."""
         form = f"--format=%(trailers:key={key},valueonly,unfold)"
-        said = git(self.path, "log", form, commit_id(new), f"^{commit_id(old)}", "--", env=env)
-        return [line for line in said.decode(errors="replace").split("\n") if line.strip()]
+        wanted = ("log", form, commit_id(new), f"^{commit_id(old)}", "--")
+        said = beginning(self.path, *wanted, most=MOST_SAID, env=env)
+        whole = said if len(said) < MOST_SAID else said.rpartition(b"\n")[0]
+        return [line for line in whole.decode(errors="replace").split("\n") if line.strip()]
 
     def export(self, revision: str, folder: Path, env: Mapping[str, str] | None = None) -> None:
         """Write the files of `revision` into `folder` (new or empty), byte for byte: no filter, no attribute counts.

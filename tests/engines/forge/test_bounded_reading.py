@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from blumeops.forge.repository import Repository
+from blumeops.forge.repository import MOST_SAID, Repository
 from blumeops.lab.load import load
 from blumeops.loop import probe
 from blumeops.loop.revision import read_revision
@@ -64,6 +64,18 @@ def test_a_small_push_that_becomes_large_is_refused(repository: Repository, stat
     assert time.monotonic() - started < 35
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 60 << 10, "KiB more here"
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 800 << 10
+
+
+def test_trailers_are_read_no_further_than_a_person_writes(repository: Repository) -> None:
+    """Commits whose messages are small in a pack and large in memory; what the newest one says counts all the same."""
+    old = committed(repository, {"a": "0"})
+    for number in range(3):
+        said = "x\n\n" + f"Exposure: {'a' * 1000}\n" * 8000 if number < 2 else "x\n\nExposure: web\n"
+        repository.commit_files({"a": f"{number + 1}".encode()}, said, repository.head())
+    found = repository.trailers("Exposure", old, repository.resolve("main"))
+    assert found[0] == "web"
+    assert sum(map(len, found)) <= MOST_SAID
+    assert {*found[1:]} == {"a" * 1000}
 
 
 def test_what_takes_too_long_is_ended(repository: Repository, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
