@@ -52,6 +52,7 @@ MEANINGS = {
     "BLU123": "A `{{ lookup }}` means nothing, an option's value does not fit its type, or a template is malformed.",
     "BLU124": "The role of this service in its database would be one that PostgreSQL keeps to itself.",
     "BLU125": "A field of a service that nothing is made of beside its `chart:`, `manifests:` or `role:` (a warning).",
+    "BLU126": "A service that runs at site `here` and has no files at `home`, such as one with `compose:` (a warning).",
     "BLU130": "A version, or an image in a manifest, that is something else every day, such as `latest`. Name one.",
     "BLU140": "A Compose file that does not fit: its form, a value, a dependency that is not there.",
     "BLU141": "A field of a Compose file that is not understood; what would be done instead is said.",

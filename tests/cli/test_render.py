@@ -78,6 +78,16 @@ def test_what_nothing_derives_any_more_is_named_and_left(lab: Path) -> None:
     assert "apps/miniflux.yaml" not in render(lab).stderr
 
 
+def test_what_has_no_form_at_home_is_told(lab: Path) -> None:
+    """A Compose file runs at site `here` alone: each of its parts is a warning, and the rest is written."""
+    (lab / "c.yaml").write_text("services: {web: {image: 'web:1', ports: ['80:80']}, db: {image: 'db:1'}}\n")
+    (lab / "services" / "more.yaml").write_text("photos: {cluster: cluster, compose: c.yaml}\n")
+    said = render(lab).stderr
+    assert "services/more.yaml:1:1: BLU126 warning: photos: is not rendered for `home`: `compose:`" in said
+    assert "BLU126 warning: photos-db" in said
+    assert "BLU126" not in render(lab, "--site", "here").stderr
+
+
 def test_a_branch_that_is_not_there(lab: Path) -> None:
     """One line, exit 1; a name that looks like an option is a name."""
     for name in ("other", "--output=x"):

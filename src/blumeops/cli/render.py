@@ -9,6 +9,7 @@ from pathlib import Path
 
 from blumeops.base.errors import UserError
 from blumeops.base.files import write_whole
+from blumeops.base.findings import Finding
 from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab, check_folder
 from blumeops.cli import output
@@ -33,6 +34,8 @@ def render(arguments: argparse.Namespace) -> int:
     if not (arguments.out / LIST).is_file() or (arguments.out / LIST).read_text() != listed:
         write_whole(arguments.out / LIST, listed.encode())
     output.say_written(tree, written, arguments.json)
+    if arguments.site == "home":
+        output.say_findings(left_out(passed), sys.stderr)
     if not arguments.json:
         output.progress(f"{len(tree.files)} files, {len(written)} of them new or changed")
     for path in stale:
@@ -96,6 +99,21 @@ def _passed(arguments: argparse.Namespace) -> CheckedLab | None:
     if checked.passed is None:
         output.progress(output.count(checked.findings, len(checked.facts.services)))
     return checked.passed
+
+
+def left_out(passed: CheckedLab) -> list[Finding]:
+    """A warning for each service that has no files at site `home`."""
+    from blumeops.render import ansible, kubernetes
+
+    reasons = {**ansible.left_out(passed), **kubernetes.left_out(passed)}
+    hint = "it runs at site `here`; at `home` bring its `role:` or `manifests:`, or set it up by hand"
+    return [
+        Finding(
+            "BLU126", passed.lab.service_place(name), name, f"is not rendered for `home`: {reason}", hint,
+            severity="warning",
+        )
+        for name, reason in sorted(reasons.items())
+    ]  # fmt: skip
 
 
 def _here(passed: CheckedLab) -> FileTree:

@@ -12,7 +12,7 @@ import re
 from blumeops.base.errors import Bug
 from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab
-from blumeops.lab.model import WHAT_RUNS, Lab
+from blumeops.lab.model import WHAT_RUNS, Lab, Service
 from blumeops.render.ansible.files import role_files
 from blumeops.render.ansible.own import own_role, rendered
 from blumeops.render.ansible.playbook import CONFIG, inventory, playbook
@@ -60,11 +60,12 @@ def render(checked: CheckedLab) -> FileTree:
         "inventory.yml": inventory(lab.settings.hosts),
     }
     copied: dict[str, bytes] = {}
+    missing = left_out(checked)
     for host, entry in lab.settings.hosts.items():
         roles = [
             Role(checked, service, _time(lab))
             for service in facts.services.values()
-            if service.service.host == host and service.app.command and rendered(service)
+            if service.service.host == host and rendered(service)
         ]
         own = {
             service.name: own_role(checked, service)
@@ -73,11 +74,7 @@ def render(checked: CheckedLab) -> FileTree:
         }
         names = own.keys() | {role.name for role in roles}
         made = [name for name in facts.services if name in names]
-        left = {
-            name: _reason(lab, name)
-            for name, service in lab.services.items()
-            if service.host == host and name not in made
-        }
+        left = {name: reason for name, reason in missing.items() if lab.services[name].host == host}
         for role in roles:
             files |= {f"roles/{role.name}/{path}": text for path, text in role_files(role).items()}
         for name, brought in own.items():
@@ -91,8 +88,17 @@ def render(checked: CheckedLab) -> FileTree:
     return FileTree({f"ansible/{path}": text for path, text in whole.items()})
 
 
-def _reason(lab: Lab, name: str) -> str:
-    service = lab.services[name]
+def left_out(checked: CheckedLab) -> dict[str, str]:
+    """The services of hosts that have no role, and why."""
+    lab, services = checked.lab, checked.facts.services
+    return {
+        name: _reason(service)
+        for name, service in lab.services.items()
+        if service.host and name not in lab.brought and not (name in services and rendered(services[name]))
+    }
+
+
+def _reason(service: Service) -> str:
     way = next((way for way in WHAT_RUNS if getattr(service, way) is not None), "app")
     return "its app has no command" if way == "app" else f"a service with `{way}:`"
 

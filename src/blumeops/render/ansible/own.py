@@ -29,7 +29,7 @@ class OwnRole:
 
 def rendered(service: ServiceFacts) -> bool:
     """Whether its role is made from its app."""
-    return not service.service.compose and way_of(service.service) is None
+    return bool(service.app.command) and not service.service.compose and way_of(service.service) is None
 
 
 def own_role(checked: CheckedLab, service: ServiceFacts) -> OwnRole:

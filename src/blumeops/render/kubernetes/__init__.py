@@ -76,8 +76,7 @@ def render(checked: CheckedLab, repository: str = "") -> FileTree:
     for name in sorted(site.lab.services):
         if site.lab.services[name].cluster is None:
             continue
-        reason = _hindrance(site, name)
-        if reason:
+        if reason := _hindrance(site, name):
             missing.append(f"{name}: {reason}")
             continue
         service = site.facts.services[name]
@@ -100,6 +99,13 @@ def render(checked: CheckedLab, repository: str = "") -> FileTree:
         files["argocd/apps.yaml"] = dump("Derived from lab.yaml: change it there", [argocd.root(site, repository)])
         files["argocd/README.md"] = _readme(site, missing).encode()
     return FileTree(files)
+
+
+def left_out(checked: CheckedLab) -> dict[str, str]:
+    """The services of clusters that have no files, and why."""
+    site = Site(checked.lab, checked.facts)
+    placed = (name for name, service in site.lab.services.items() if service.cluster)
+    return {name: reason for name in placed if (reason := _hindrance(site, name))}
 
 
 def _service(site: Site, service: ServiceFacts, repository: str) -> tuple[Manifest, Files]:
