@@ -228,3 +228,14 @@ def test_nonsense_ends_in_findings(tmp_path: Path, what: Any, kind: str, spec: A
     found = check(tmp_path, {SERVICES: WEB, "web/a.yaml": documents, **kustomization})
     if found.passed:
         kubernetes.render(found.passed)
+
+
+def test_another_chart_of_a_part_of_the_cluster_keeps_what_is_around_it(tmp_path: Path) -> None:
+    """The store before Connect stands beside whichever chart brings Connect."""
+    chart = "{name: connect, repository: 'https://charts.example.org'}"
+    text = f"onepassword-connect: {{app: onepassword-connect, cluster: pods, chart: {chart}, version: 2.0.3}}\n"
+    tree = kubernetes.render(passed(tmp_path, {SERVICES: text}))
+    assert "kind: ClusterSecretStore" in tree.text("argocd/manifests/onepassword-connect/clustersecretstore.yaml")
+    application = tree.text("argocd/apps/onepassword-connect.yaml")
+    assert "https://charts.example.org" in application
+    assert 'targetRevision: "2.0.3"' in application

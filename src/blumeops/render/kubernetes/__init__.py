@@ -111,10 +111,12 @@ def left_out(checked: CheckedLab) -> dict[str, str]:
 def _service(site: Site, service: ServiceFacts, repository: str) -> tuple[Manifest, Files]:
     """The Application of a service, and the files of its folder."""
     if own := brought.brought_by(site, service):
-        files = brought.derived_files(site, service) | _databases(site, service)
+        part = service.app.kind == "platform"  # what runs it is another chart, what is around it is not
+        files = platform.beside(site, service) if part else brought.derived_files(site, service)
+        files |= _databases(site, service)
         if (chart := brought.source_of_chart(service)) is not None:
-            text = brought.values(own)
-            return argocd.chart_application(site, service, chart, repository, bool(files), text), files
+            told = brought.values(own) or (platform.values(site, service) if part else "")
+            return argocd.chart_application(site, service, chart, repository, bool(files), told), files
         return argocd.application(site, service, repository, brought.security(own)), files
     chart = source_of(service.app, "chart")
     if source_of(service.app, "container") is None and chart is not None:
