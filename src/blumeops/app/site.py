@@ -28,7 +28,8 @@ from blumeops.loop.revision import read_revision
 from blumeops.loop.rollback import target_of
 from blumeops.plan.compare import start_order
 from blumeops.render.local_unit import LocalUnit, Port
-from blumeops.secrets import sops
+from blumeops.secrets import keyrings, sops
+from blumeops.secrets.age import Key
 from blumeops.secrets.masks import Masks
 from blumeops.status import records
 from blumeops.status.database import read_database
@@ -161,14 +162,17 @@ def same_as_forge(folder: SiteFolder, lab: str, source: Path) -> bool:
         )
 
 
-def start_controller(folder: SiteFolder, here: Here, key: Path, say: Say) -> None:
-    """Start the process manager and the controller, unless they run. Raises EngineError when it does not answer."""
+def start_controller(folder: SiteFolder, here: Here, key: Key, say: Say) -> None:
+    """Start the process manager and the controller, unless they run. Where the keyring has the key, the controller asks
+    it by itself, once. Raises EngineError when it does not answer."""
     manager = _quiet(folder).manager
     argv = (
         sys.executable, "-I", "-m", "blumeops", "controller", "--state", str(folder.path), "--port", str(here.forge),
-        "--dns", str(here.dns), "--age-key", str(key.absolute()),
+        "--dns", str(here.dns), "--age-key", str(key.path.absolute()),
     )  # fmt: skip
-    spec = ProcessSpec(CONTROLLER, argv, environment(), folder.path, folder.controller_log, stop_seconds=60.0)
+    session = keyrings.VARIABLES if key.in_keyring else ()
+    env = environment() | {name: os.environ[name] for name in session if name in os.environ}
+    spec = ProcessSpec(CONTROLLER, argv, env, folder.path, folder.controller_log, stop_seconds=60.0)
     if manager.ensure_running():
         say("the process manager runs")
     before = manager.defined(CONTROLLER)

@@ -141,6 +141,12 @@ def _secrets(commands: _Commands) -> None:
     put.add_argument("reference", metavar="op://VAULT/ITEM/FIELD")
     rotate = command("rotate", "make new values, restart exactly who uses them, and go back if one is not healthy")
     rotate.add_argument("names", nargs="+", metavar="SECRET", help="op://VAULT/ITEM/FIELD, SERVICE.SECRET or SERVICE")
+    key = command("key", "where the age key lies that opens the store; or move it")
+    places = key.add_mutually_exclusive_group()
+    places.add_argument(
+        "--store-in-keyring", action="store_true", help="into this user's keyring; its file then names it alone"
+    )
+    places.add_argument("--from-keyring", action="store_true", help="back into its file")
     recipients = command("recipients", "whose age keys open the store; with changes it is encrypted anew")
     recipients.add_argument(
         "--add", action="append", default=[], metavar="age1…", help="a public key that opens it too"

@@ -19,7 +19,7 @@ from blumeops.cli import output, prune, watch
 from blumeops.cli.place import Place, place
 from blumeops.connect.tokens import FOLDER
 from blumeops.lab.model import Settings
-from blumeops.secrets.age import find_key
+from blumeops.secrets.age import Key, find_key
 from blumeops.secrets.stores import TOKENS
 from blumeops.status import audience, records, remote, shown
 from blumeops.status.database import open_database, read_database
@@ -45,12 +45,12 @@ def up(arguments: argparse.Namespace) -> int:
         key = find_key(arguments.age_key, app.environment(), where.site.age_key, create=create)
         begun = app.seed(where.site, where.lab, where.folder, output.progress)
         settings = app.settings_of(where.site, where.lab, checked.passed.lab.settings)
-        app.start_controller(where.site, settings.here, key.path, output.progress)
+        app.start_controller(where.site, settings.here, key, output.progress)
     code = _follow(where.site)
     pruned = prune.prune(where, arguments)
     settled = _say_status(where.site, arguments.json)
     if not arguments.json:
-        _say_next(where, settings, key.path, app.root_certificate(where.site, settings.network.proxy))
+        _say_next(where, settings, key, app.root_certificate(where.site, settings.network.proxy))
     if not app.same_as_forge(where.site, where.lab, where.folder):
         way = "commit what you changed, and push" if begun else "push to change it"
         output.progress(f"note: what runs is the forge's main, and {where.folder} is not the same: {way}")
@@ -136,7 +136,7 @@ def _say_status(site: SiteFolder, as_json: bool) -> bool:
     return records.settled(records.site(database), records.units(database))
 
 
-def _say_next(where: Place, settings: Settings, key: Path, root: Path) -> None:
+def _say_next(where: Place, settings: Settings, key: Key, root: Path) -> None:
     """What a person needs to know once the lab is up."""
     helper = shlex.join([str(Path(sys.argv[0]).absolute()), "credential", "--state", str(where.site.path)])
     output.say()
@@ -146,7 +146,8 @@ def _say_next(where: Place, settings: Settings, key: Path, root: Path) -> None:
         output.say(f"change it  git clone -c credential.helper={shlex.quote('!' + helper)} \\")
         output.say(f"             http://localhost:{settings.here.forge}/{where.lab}.git")
     output.say(f"trust it   {root}")
-    output.say(f"keep       {key} opens the lab's secrets: have a copy elsewhere")
+    opener = "the key in the keyring" if key.in_keyring else str(key.path)
+    output.say(f"keep       {opener} opens the lab's secrets: have a copy elsewhere")
 
 
 def _follow(site: SiteFolder, restore: bool = False) -> int:

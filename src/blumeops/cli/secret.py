@@ -14,7 +14,7 @@ from blumeops.base.findings import errors
 from blumeops.cli import output
 from blumeops.cli.place import Place, place
 from blumeops.cli.run import told
-from blumeops.secrets import sops
+from blumeops.secrets import age, sops
 from blumeops.secrets.age import find_key
 from blumeops.secrets.inventory import Entry
 from blumeops.secrets.references import Reference
@@ -28,7 +28,7 @@ LONGEST = 64 << 10
 def secret(arguments: argparse.Namespace) -> int:
     """Run the command below `secret`."""
     where = place(arguments)
-    commands = {"list": _list, "check": _check, "set": _set, "rotate": _rotate, "recipients": _recipients}
+    commands = {"list": _list, "check": _check, "set": _set, "rotate": _rotate, "recipients": _recipients, "key": _key}
     return commands[arguments.secret_command](arguments, where)
 
 
@@ -127,6 +127,21 @@ def _recipients(arguments: argparse.Namespace, where: Place) -> int:
         output.progress(
             f"nobody yet: there is no SOPS file in {vault.source}; `blumeops up` makes it where it is needed"
         )
+    return 0
+
+
+def _key(arguments: argparse.Namespace, where: Place) -> int:
+    """Where the key lies, and whom the store must be encrypted for to be opened by it; or another place for it."""
+    key = find_key(arguments.age_key, site.environment(), where.site.age_key, create=False)
+    if arguments.store_in_keyring:
+        key = age.into_keyring(key.path)
+    elif arguments.from_keyring:
+        key = age.from_keyring(key.path)
+    if arguments.json:
+        told = {"version": 1, "file": str(key.path), "keyring": key.in_keyring, "recipients": list(key.recipients)}
+        output.say_json(told)
+    else:
+        output.say(f"{', '.join(key.recipients)}: in {'the keyring, says ' if key.in_keyring else ''}{key.path}")
     return 0
 
 

@@ -28,7 +28,7 @@ import yaml
 from blumeops.base.errors import EngineError, Unavailable, UserError
 from blumeops.base.files import PRIVATE, write_whole
 from blumeops.base.processes import Completed, run
-from blumeops.secrets.age import Key
+from blumeops.secrets.age import Key, for_sops
 from blumeops.secrets.references import Reference, is_name
 
 NAME = "secrets.sops.yaml"
@@ -228,7 +228,7 @@ def _sops(command: str, *arguments: str, stdin: bytes, key: Path | None = None) 
     with tempfile.TemporaryDirectory(prefix="blumeops-") as home:
         env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": home, "SOPS_DISABLE_VERSION_CHECK": "1"}
         if key:
-            env["SOPS_AGE_KEY_FILE"] = str(key.absolute())
+            env |= for_sops(key)
         argv = [program(), "--config", os.devnull, command, *arguments]
         return run(argv, stdin=stdin, env=env, cwd=Path(home), seconds=30)
 
