@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import dns.message
+import dns.query
 import pytest
 
 from blumeops.engines.local.leftovers import MARK
@@ -34,6 +36,7 @@ MORE = {"quoted": " '\"\\$HOME `x` %s {0}\tä\nsecond line", "encoded": "+/+/=="
 PLANTED = {
     **{f"spill.{name}": f"op://first/spill/{name}" for name in SPILL},
     "tick.key": "op://first/tick/key",
+    "borgmatic.passphrase": "op://first/borgmatic/passphrase",
     "miniflux.admin": "op://first/miniflux/admin-password",
     "miniflux.database": "op://first/miniflux/database-password",
     "postgresql.superuser": "op://first/postgresql/superuser-password",
@@ -43,14 +46,24 @@ PLANTED = {
 SLOT = r"\.[ab]"
 SPILLS, TICKS = r"spill\.(word|quoted|encoded)(#\d)?", r"tick\.key(#\d)?"
 MINIFLUX, DATABASE = r"miniflux\.(admin|database)(#\d)?", r"(miniflux\.database|postgresql\.superuser)(#\d)?"
+BACKUP = r"borgmatic\.passphrase|(miniflux\.database|postgresql\.superuser)(#\d)?"
 STATE = "state/"
 ALLOWED = {
     # Processes: their own environment, to be read by their own user and root.
     "spill runs": Allowed(rf"environment of \S*/programs/spill{SLOT}", SPILLS, "the service takes them there"),
-    "tick runs": Allowed(rf"environment of \S*/programs/tick{SLOT}", TICKS, "the job takes it there"),
+    "tick runs": Allowed(rf"environment of \S*/programs/tick{SLOT}", TICKS, "the job takes it there", brief=True),
     "miniflux runs": Allowed(rf"environment of \S*/programs/miniflux{SLOT}", MINIFLUX, "the service takes them there"),
+    "borg runs": Allowed(
+        rf"environment of \S*/programs/borgmatic{SLOT}",
+        BACKUP,
+        "borg takes the passphrase there, pg_dump its password",
+        brief=True,
+    ),
     "psql makes a database": Allowed(
-        r"environment of \S*/units/miniflux/helper", DATABASE, "psql and pg_dump take them there, while they run"
+        r"environment of \S*/units/miniflux/helper",
+        DATABASE,
+        "psql and pg_dump take them there, while they run",
+        brief=True,
     ),
     # Files of ours: of root alone, or of whoever runs the services.
     "what spill becomes": Allowed(rf"{STATE}manager/programs/spill{SLOT}\.json", SPILLS, "launch.py reads it", 0o600),
@@ -63,6 +76,9 @@ ALLOWED = {
     ),
     "spill's configuration": Allowed(
         rf"{STATE}units/spill/[ab]/config/spill\.conf", r"spill\.line(#\d)?", "it reads it", 0o600
+    ),
+    "borgmatic's private files": Allowed(
+        rf"{STATE}units/borgmatic/[ab]/secrets/(passphrase|miniflux-database)", BACKUP, "borg, pg_dump read them", 0o600
     ),
     "postgresql's private file": Allowed(
         rf"{STATE}units/postgresql/[ab]/secrets/superuser_password", r"postgresql\.superuser", "initdb reads it", 0o600
@@ -133,6 +149,10 @@ class Ground:
             site.run(*words.split(), code=None)
         for path in ("/", "/metrics", "/first.git/info/refs?service=git-upload-pack", "/first.git/HEAD", "/webhook"):
             self.printed.append((f"forge {path}", _answer(f"http://localhost:{site.forge}{path}")))
+        for name in ("feed.ops.localhost", "nothing.ops.localhost", "ops.localhost"):
+            for kind in ("A", "TXT", "ANY", "SOA"):
+                question = dns.message.make_query(name, kind)
+                self.printed.append((f"DNS {name} {kind}", str(dns.query.udp(question, "127.0.0.1", 5, site.dns))))
         for label in ("feed", "spill", "tick", "nothing"):
             done = site.ask(label, "/", "--include")
             self.printed.append((f"proxy {label}", done.stdout + done.stderr))
@@ -161,6 +181,7 @@ def site(place: Path, seeker: Seeker) -> Iterator[Watched]:
         shutil.copytree(APPS / name, made.folder / "apps" / name)
     with (made.folder / "services" / "services.yaml").open("a") as file:
         file.write("spill: {host: server, name: spill, options: {mood: well}}\n")
+        file.write("borgmatic: {host: server}\n")
         file.write('tick: {host: server, options: {seconds: "0", code: "3"}}\n')
     text = (made.folder / "lab.yaml").read_text()
     nas = "  nas: {os: linux, role: storage, shares: {backups: {path: /backups, by: [ssh]}}}\n"
@@ -241,6 +262,14 @@ def test_a_job_that_prints_its_secret(ground: Ground, site: Watched) -> None:
     """Neither who follows it nor the status sees it."""
     done = site.run("run", "tick", code=1)
     assert "as if the key were ***" in done.stdout
+    ground.ask_all()
+    ground.look()
+
+
+def test_a_backup(ground: Ground, site: Watched) -> None:
+    """Borg makes a repository with the passphrase, and dumps of databases with theirs."""
+    done = site.run("run", "borgmatic", code=None)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     ground.ask_all()
     ground.look()
 

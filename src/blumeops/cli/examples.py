@@ -41,6 +41,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "secret set": ("blumeops secret set op://first/miniflux/admin-password < password.txt",),
     "secret rotate": ("blumeops secret rotate miniflux.database_password",),
     "secret recipients": ("blumeops secret recipients --add age1…",),
+    "secret key": ("blumeops secret key --store-in-keyring",),
     "op read": ("blumeops op read --no-newline op://first/miniflux/admin-password",),
     "op inject": ("blumeops op inject --in-file config.tpl --out-file config",),
     "op item get": ("blumeops op item get miniflux --vault first --format json",),

@@ -13,7 +13,7 @@ import json
 import re
 import shlex
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
@@ -36,27 +36,37 @@ class Masks:
 
     def __init__(self) -> None:
         self._known: set[str] = set()
+        self._new: list[str] = []
         self._shapes: list[str] = []
         self._cores: list[str] = []
         self._lock = threading.Lock()
 
     def add(self, value: str) -> None:
         """Know this value from now on."""
-        if value in self._known:
-            return
         with self._lock:
-            self._known.add(value)
-            self._shapes = sorted({*self._shapes, *_shapes(value)}, key=len, reverse=True)
-            self._cores = sorted({*self._cores, *_cores(value)}, key=len, reverse=True)
+            if value not in self._known:
+                self._known.add(value)
+                self._new.append(value)
 
     def mask(self, text: str) -> str:
         """`text` without any value that is known, nor a line of one. It must be whole: a part is not known again."""
-        for core in self._cores:
+        cores, shapes = self._prepared() if text else ((), ())
+        for core in cores:
             if core in text:  # what stands around it in the same word holds some bits of it too
                 text = re.sub(rf"[A-Za-z0-9+/_=-]*{re.escape(core)}[A-Za-z0-9+/_=-]*", MASK, text)
-        for shape in self._shapes:
+        for shape in shapes:
             text = text.replace(shape, MASK)
         return text
+
+    def _prepared(self) -> tuple[Sequence[str], Sequence[str]]:
+        """The longest first. Made when they are needed: a lab adds all of its values at once."""
+        with self._lock:
+            if self._new:
+                new, self._new = self._new, []
+                shapes = {*self._shapes, *(shape for value in new for shape in _shapes(value))}
+                cores = {*self._cores, *(core for value in new for core in _cores(value))}
+                self._shapes, self._cores = (sorted(each, key=len, reverse=True) for each in (shapes, cores))
+            return self._cores, self._shapes
 
 
 def _parts(value: str) -> set[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import subprocess
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -12,6 +14,7 @@ import psutil
 
 from blumeops.engines.local.engine import LocalEngine
 from blumeops.engines.local.folders import FIRST_USER
+from blumeops.engines.local.leftovers import MARK
 from blumeops.render import local
 from blumeops.render.local_unit import (
     Container,
@@ -27,8 +30,11 @@ from blumeops.render.local_unit import (
 from tests.engines.containers.conftest import NAME, podman, web
 from tests.engines.local import units
 from tests.engines.local.conftest import CANARY, apply, get, until
+from tests.leaks import Seeker, Watch
 from tests.written import passed
 
+NOBODY = 65534
+DATABASE = re.compile(r"(^|/)(db\.sql|bolt_state\.db)(-\w+)?$")
 STATE = FolderPart(folder="state", name="data")
 
 
@@ -71,6 +77,23 @@ def test_a_secret_is_in_its_environment_alone(engine: LocalEngine, state: Path) 
         if path.is_file() and CANARY.encode() in path.read_bytes():
             assert path.parent.name == "programs"
             assert path.stat().st_mode & 0o077 == 0
+
+
+def test_what_the_runtime_keeps_of_a_secret(engine: LocalEngine, state: Path, storage: Path) -> None:
+    """Podman writes a container's environment down: where root alone gets to. Once it is gone, only Podman's own
+    database may still have it, in pages that are free."""
+    seeker = Seeker()
+    seeker.know("password", f"{CANARY}-password")
+    with Watch(seeker, MARK) as watch:
+        apply(engine, web(), "started")
+        kept = seeker.in_files(storage)
+        for each in kept:
+            there = ["test", "-r", str(storage / each.place)]
+            assert subprocess.run(there, user=NOBODY, group=NOBODY, extra_groups=[], check=False).returncode, str(each)
+        assert kept, "it keeps it nowhere: then this test has nothing to say"
+        engine.stop_all(["web"])
+    assert not [each for each in watch.found if each.place.startswith("arguments")]
+    until(lambda: all(DATABASE.search(each.place) for each in seeker.in_files(storage)))
 
 
 def test_state_is_kept_over_an_update(engine: LocalEngine, state: Path) -> None:
