@@ -102,7 +102,7 @@ def test_fish_offers_every_command(fish: Path) -> None:
     [
         ("status --", {"--help", "--json", "--lab", "--state", "--timeout", "--wait"}),
         ("status --lab x --wa", {"--wait"}),
-        ("secret ", {"list", "check", "set", "rotate", "recipients"}),
+        ("secret ", {"list", "check", "set", "rotate", "recipients", "key"}),
         ("secret recipients --r", {"--remove"}),
         ("op item ", {"get", "list"}),
         ("completion ", {"bash", "fish", "tcsh", "zsh"}),
