@@ -294,3 +294,52 @@ def test_without_a_tailnet_there_is_no_policy() -> None:
     access = made({"caddy": {"kind": "proxy", "at": ("host", "box"), "allow": []}}, "host")
     lab = replace(access.lab, settings=access.lab.settings.model_copy(update={"network": Network(domain="ops.x.org")}))
     assert Access(lab, derive(lab)).grants == ()
+
+
+def kept_apart() -> Access:
+    """The example, in a cluster whose network enforces NetworkPolicies."""
+    lab = load(LABS / "blumeops").lab
+    clusters = {
+        name: each.model_copy(update={"network_policies": True}) for name, each in lab.settings.clusters.items()
+    }
+    lab = replace(lab, settings=lab.settings.model_copy(update={"clusters": clusters}))
+    return Access(lab, derive(lab))
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "reachable"),
+    [
+        ("miniflux", "postgresql", True),  # its database
+        ("kiwix", "postgresql:5432", False),
+        ("grafana", "loki:3100", True),
+        ("grafana", "loki:9095", False),
+        ("prometheus", "miniflux:8080", True),  # it reads its metrics
+        ("minikube", "postgresql:5432", False),  # any pod
+        ("minikube", "argocd:8080", True),  # nobody closes the namespace of a chart
+        ("minikube", "onepassword-connect:8080", False),  # but this one
+        ("external-secrets", "onepassword-connect:8080", True),
+        ("kiwix", "argocd:8080", False),  # its own pods may not call there
+        ("household", "miniflux", True),
+    ],
+)
+def test_pods_that_are_kept_apart_reach_what_a_line_opens(source: str, destination: str, reachable: bool) -> None:
+    """Where the cluster says that its network enforces NetworkPolicies, `reach` goes by what they say."""
+    name, _, port = destination.partition(":")
+    assert reach(kept_apart(), source, name, int(port) if port else None).reachable is reachable
+
+
+def test_pods_that_nobody_keeps_apart_reach_each_other() -> None:
+    """The worst case is said where the lab does not say that something enforces its policies."""
+    assert reach(example(), "kiwix", "postgresql", 5432).reachable
+
+
+def test_a_pod_gets_to_the_proxy_only_where_a_line_leads_there() -> None:
+    """The registry lets all pods in, by the proxy: without that line, none gets to a name of the domain."""
+    access = kept_apart()
+    assert reach(access, "kiwix", "forgejo").reachable
+    services = {**access.lab.services, "zot": access.lab.services["zot"].model_copy(update={"allow": ()})}
+    lab = replace(access.lab, services=services)
+    closed = Access(lab, derive(lab))
+    assert not reach(closed, "kiwix", "forgejo").reachable
+    said = [reason.text for reason in reach(closed, "kiwix", "forgejo").because]
+    assert any("no line lets kiwix call the tailnet" in text for text in said)

@@ -122,6 +122,9 @@ class Cluster(Strict):
     memory: Size | None = None
     registry: Name | None = None
     egress: Literal["host", "operator"] = "host"
+    network_policies: Truth = False
+    """Whether its network keeps pods apart as NetworkPolicies say: k3s does, minikube with `--cni=calico`. They are
+    written in any case; this is what `reach` takes to be enforced."""
 
 
 class Allowed(Strict):

@@ -21,7 +21,9 @@ from blumeops.facts.graph import parts
 from blumeops.lab.model import Lab
 
 if TYPE_CHECKING:
+    from blumeops.facts.access.borders import Borders
     from blumeops.facts.access.merged import Merged
+    from blumeops.facts.access.pods import Pods
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,20 @@ class Access:
         from blumeops.facts.access.merged import Merged
 
         return Merged(self)
+
+    @cached_property
+    def pods(self) -> Pods:
+        """Who calls whom inside the clusters."""
+        from blumeops.facts.access.pods import Pods
+
+        return Pods(self)
+
+    @cached_property
+    def borders(self) -> Borders:
+        """What crosses the clusters' borders."""
+        from blumeops.facts.access.borders import Borders
+
+        return Borders(self.pods)
 
     def sources(self, end: str) -> frozenset[str]:
         """The selectors that an end is meant by, as a source."""

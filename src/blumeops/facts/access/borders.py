@@ -20,10 +20,11 @@ from blumeops.facts.access.grants import SHARE_PORTS
 from blumeops.facts.access.identities import ports_of
 from blumeops.facts.access.pods import DATABASE_PORT, Pods, Span, derives
 from blumeops.facts.access.uses import Uses
-from blumeops.facts.access.verdict import API
 from blumeops.facts.callers import caller
 from blumeops.facts.derive import ServiceFacts
 
+API = {"minikube": 8443, "k3s": 6443, "kubernetes": 6443}
+"""The port of a cluster's API."""
 KUBELET = 10250
 STATUS = 8000
 """Where CloudNativePG's operator asks an instance how it is."""
@@ -68,6 +69,13 @@ class Borders:
             *self._allowed(user), *self._backup(user), *self._cluster(user),
         )  # fmt: skip
         return tuple(dict.fromkeys(found))
+
+    def leaves(self, user: ServiceFacts, to: To, port: int) -> bool:
+        """Whether it may call a port of something outside; the internet has no address that the others have."""
+        return any(
+            each.to == to and (not each.ports or any(number == port for number, _ in each.ports))
+            for each in self.outward(user)
+        )
 
     def inward(self, used: ServiceFacts) -> Iterator[Inward]:
         """What comes to a service from outside its cluster."""

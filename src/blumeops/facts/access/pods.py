@@ -88,6 +88,29 @@ class Pods:
                 return call.reason
         return None
 
+    def apart(self, cluster: str | None) -> bool:
+        """Whether the network of a cluster enforces what is said here."""
+        found = self.settings.clusters.get(cluster or "")
+        return found is not None and found.network_policies
+
+    def passes(self, user: str, used: ServiceFacts, port: int) -> bool:
+        """Whether a pod of a service (empty: one that is none of the lab's) gets to a port of a service beside it.
+
+        Namespaces of charts take and send all, but for that of Connect, which takes what is said.
+        """
+        if self.lets(user, used.name, port):
+            return True
+        asks = self.facts.services.get(user)
+        if asks is not None and _kept(asks):
+            return False
+        if used.app.app == "onepassword-connect":
+            return asks is not None and asks.app.app == "external-secrets"
+        return not _kept(used)
+
+    def free(self, service: ServiceFacts) -> bool:
+        """Whether its pods call whom they like."""
+        return not _kept(service)
+
     def operated(self, service: ServiceFacts) -> bool:
         """Whether CloudNativePG runs it."""
         provide = service.app.provides.get("database")
@@ -223,6 +246,11 @@ class Pods:
 def derives(service: ServiceFacts, what: str) -> bool:
     """Whether one of the app's files is derived so."""
     return any(file.derived == what for file in service.app.files.values())
+
+
+def _kept(service: ServiceFacts) -> bool:
+    """Whether policies close its namespace: of a chart nobody knows what its pods have to call."""
+    return service.app.kind != "platform" and service.service.chart is None
 
 
 def _spans(ports: Iterable[Port]) -> tuple[Span, ...]:

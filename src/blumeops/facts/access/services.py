@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from blumeops.facts.access.access import Access, Reason
+from blumeops.facts.access.borders import To
 from blumeops.facts.access.identities import ports_of
 from blumeops.facts.access.names import BESIDE, MAGIC, ROUTED, WORDS, viewpoint
 from blumeops.facts.access.sources import Source, Way, unresolved
@@ -42,6 +43,7 @@ def _by_door(access: Access, who: Source, service: ServiceFacts) -> Iterator[Way
         links += let[:1]
         if not let and who.end:
             missing.append(_closed(access, who, service))
+        missing += _kept_in(access, who, port)
         place = access.lab.service_place(service.name, "cluster" if door.kind == "ingress" else "host")
         links.append(Reason(place, f"{how} leads to {service.name}"))
         yield Way(f"https://{door.name}" if web else f"{door.name}:{port}", port, tuple(links), tuple(missing))
@@ -87,6 +89,7 @@ def _by_proxy(access: Access, who: Source, service: ServiceFacts) -> Iterator[Wa
         up = _upstream(access, proxy, service)
         (missing if up[0] else links).append(up[1])
     port = ids.proxy_port
+    missing += _kept_in(access, who, port)
     yield Way(f"https://{full}" + ("" if port == 443 else f":{port}"), port, tuple(links), tuple(missing))
 
 
@@ -117,15 +120,39 @@ def _beside(access: Access, who: Source, service: ServiceFacts) -> Iterator[Way]
         return
     for port in ports_of(service).values():
         if cluster:
-            link = Reason(
-                access.lab.service_place(service.name, "cluster"),
-                f"both are in {cluster}, where no policy stands between pods",
-            )
-            yield Way(f"{object_of(access, service)}.{service.name}.svc:{port.port}", port.port, (link,), beside=True)
+            link, missing = _between_pods(access, who, service, port.port)
+            name = f"{object_of(access, service)}.{service.name}.svc:{port.port}"
+            yield Way(name, port.port, (link,), missing, beside=True)
         else:
             place = access.lab.service_place(service.name, "host")
             both = Reason(place, f"both are on {service.host}")
             yield Way(f"127.0.0.1:{port.port}", port.port, (both,), beside=True)
+
+
+def _between_pods(access: Access, who: Source, service: ServiceFacts, port: int) -> tuple[Reason, tuple[Reason, ...]]:
+    """How pods of one cluster get to each other, and what is missing where its network keeps them apart."""
+    cluster, pods, place = who.place, access.pods, access.lab.service_place(service.name, "cluster")
+    if not pods.apart(cluster):
+        return Reason(place, f"both are in {cluster}, where nothing that the lab knows of keeps pods apart"), ()
+    name = "" if who.name == cluster else who.name
+    link = pods.lets(name, service.name, port) or Reason(place, f"both are in {cluster}, and no policy is between them")
+    if pods.passes(name, service, port):
+        return link, ()
+    closed = f"no line lets {who.name} call {service.name} inside {cluster}, whose network enforces NetworkPolicies"
+    return link, (Reason(access.lab.service_place(service.name), closed),)
+
+
+def _kept_in(access: Access, who: Source, port: int, to: To = "tailnet") -> tuple[Reason, ...]:
+    """What keeps a service's pods from calling the tailnet, or a device, at a port; other pods are kept by nothing."""
+    service = access.facts.services.get(who.name)
+    if who.view != "pod" or who.name == who.place or service is None or not access.pods.apart(who.place):
+        return ()
+    ways: tuple[To, ...] = ("tailnet", "operator") if to == "tailnet" else (to,)
+    if access.pods.free(service) or any(access.borders.leaves(service, way, port) for way in ways):
+        return ()
+    what = "the tailnet" if to == "tailnet" else "devices"
+    text = f"no line lets {who.name} call {what} from {who.place}, whose network enforces NetworkPolicies"
+    return (Reason(access.lab.service_place(who.name), text),)
 
 
 def object_of(access: Access, service: ServiceFacts) -> str:
@@ -150,7 +177,8 @@ def _by_address(access: Access, who: Source, service: ServiceFacts) -> Iterator[
             continue  # of the proxy: without one of its names it answers nothing
         if address and who.view in BESIDE:
             text = f"{service.name} listens on all addresses of {service.host}: past the tailnet's policy"
-            yield Way(f"{address}:{port.port}", port.port, (Reason(place, text),))
+            missing = _kept_in(access, who, port.port, "host")
+            yield Way(f"{address}:{port.port}", port.port, (Reason(place, text),), missing)
         elif who.end and access.ids.tailnet and who.view in MAGIC:
             let = access.lets(who.end, f"host:{service.host}", port.port, udp=port.protocol == "udp")
             missing = () if let else (_closed(access, who, service),)

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 
 from blumeops.base.findings import Place
 from blumeops.facts.access.access import Access, Reason
+from blumeops.facts.access.borders import API
 from blumeops.facts.access.devices import to_host
 from blumeops.facts.access.grants import SHARE_PORTS
 from blumeops.facts.access.services import to_service
 from blumeops.facts.access.sources import Source, Way, kind_of, source
-
-API = {"minikube": 8443, "k3s": 6443, "kubernetes": 6443}
-"""The port of a cluster's API."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,12 +58,12 @@ class Site(CheckedLab):
     @cached_property
     def pods(self) -> Pods:
         """Who calls whom inside the clusters."""
-        return Pods(Access(self.lab, self.facts))
+        return Access(self.lab, self.facts).pods
 
     @cached_property
     def borders(self) -> Borders:
         """What crosses the clusters' borders."""
-        return Borders(self.pods)
+        return self.pods.access.borders
 
     def has(self, cluster: str | None, app: str) -> bool:
         """Whether this part runs in the cluster."""
