@@ -136,7 +136,7 @@ def test_the_audience_of_a_service_is_said_in_a_few_words() -> None:
     found = audiences(example())
     assert found["miniflux"] == ("household", "machines")
     assert found["grafana"] == ("machines",)
-    assert found["postgresql"] == ("household",)
+    assert found["postgresql"] == ("household", "indri")  # from there it is backed up
     assert found["zot"] == ("machines", "the home network")
     assert "borgmatic" not in found
     for name, words in found.items():

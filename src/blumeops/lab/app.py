@@ -187,7 +187,8 @@ class ConfigFile(Strict):
     derived: Literal["routes", "scrape", "rules", "collector", "grafana", "backup"] | None = None
     """Made from the whole lab: `routes` is the Caddyfile of every route, `scrape` Prometheus' configuration, `rules`
     its alerts, `collector` Alloy's configuration, `grafana` a folder of data sources and dashboards. `backup`
-    is borgmatic's at site `here`, where all that is kept is at hand; elsewhere the file is its template."""
+    is borgmatic's, at site `here` and on hosts: what is at hand there is kept. In a
+    cluster the file is its template."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> ConfigFile:

@@ -48,6 +48,17 @@ def configuration(lab: str, backup: Backup | None, kept: Iterable[Kept]) -> Text
     )  # fmt: skip
 
 
+def success(folder: Text) -> Text:
+    """What tells a collector, by a file in `folder`, when a backup ended well last. A file is whole or not there:
+    collectors read it at any time."""
+    part, whole = joined(folder, "/backup.part"), joined(folder, "/backup.prom")
+    hook = "commands:\n  - after: configuration\n    when: [create]\n    states: [finish]\n    run:\n      - "
+    line = "blumeops_backup_last_success_timestamp_seconds %s"
+    return joined(
+        hook, f"umask 022 && date +'{line}' >\"", part, '" && mv "', part, '" "', whole, '"\n'
+    )  # fmt: skip
+
+
 def password_of(service: str) -> str:
     """The name of the private file with the password of a service's database."""
     return f"{service}-database"

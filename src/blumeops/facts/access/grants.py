@@ -13,6 +13,7 @@ from typing import Literal
 from blumeops.base.findings import Place
 from blumeops.facts.access.identities import ADMINS, HTTPS, Identities, ports_of
 from blumeops.facts.callers import caller
+from blumeops.facts.derive import ServiceFacts
 
 Section = Literal["admins", "services", "proxy", "databases", "shares"]
 
@@ -114,21 +115,27 @@ def _written(ids: Identities) -> Mapping[str, object]:
 
 
 def _databases(ids: Identities) -> Iterator[Grant]:
-    """Users of a database that is in another place."""
+    """Users of a database that is in another place, and who streams a backup of it from there."""
     for user, provider in sorted(ids.guests(), key=lambda pair: pair[0].name):
-        use, found = user.database, ids.facts.services.get(provider)
-        if use is None or found is None or use.port not in ports_of(found):
-            continue
-        door = ids.doors.get(provider) if found.service.cluster else None
-        if found.service.cluster and door is None:
-            continue
-        to = door.selector if door else ids.of_host(found.host)
-        source = ids.of_place(user.name)
-        if source == to:
-            continue
-        why = f"{user.name} keeps its database in {provider}"
         place = ids.lab.service_place(user.name, "database")
-        yield Grant("databases", (source,), (to,), (ports_of(found)[use.port].port,), why, place, user.name)
+        yield from _to_database(ids, user, provider, f"{user.name} keeps its database in {provider}", place)
+    for maker, provider in ids.dumped():
+        why, place = f"{maker.name} keeps backups of the databases in {provider}", ids.lab.service_place(maker.name)
+        yield from _to_database(ids, maker, provider, why, place)
+
+
+def _to_database(ids: Identities, user: ServiceFacts, provider: str, why: str, place: Place) -> Iterator[Grant]:
+    found = ids.facts.services.get(provider)
+    provides = found.app.provides.get("database") if found else None
+    if found is None or provides is None or provides.port not in ports_of(found):
+        return
+    door = ids.doors.get(provider) if found.service.cluster else None
+    if found.service.cluster and door is None:
+        return
+    to = door.selector if door else ids.of_host(found.host)
+    source = ids.of_place(user.name)
+    if source != to:
+        yield Grant("databases", (source,), (to,), (ports_of(found)[provides.port].port,), why, place, user.name)
 
 
 def _shares(ids: Identities) -> Iterator[Grant]:

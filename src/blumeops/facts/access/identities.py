@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from blumeops.facts.backup import held
 from blumeops.facts.callers import ROLES, Caller, caller, names_people, people_of
 from blumeops.facts.derive import Facts, ServiceFacts
 from blumeops.lab.app import Port
@@ -176,14 +177,21 @@ class Identities:
 
     @cached_property
     def _lent(self) -> frozenset[str]:
-        """The providers with a user in another place."""
-        return frozenset(provider for _, provider in self.guests())
+        """The providers with a user, or a maker of their backups, in another place."""
+        return frozenset(provider for _, provider in (*self.guests(), *self.dumped()))
 
     def guests(self) -> Iterator[tuple[ServiceFacts, str]]:
         """The users of a database that is in another place, each with its provider."""
         for user in self.facts.services.values():
             if user.database and self.lab.services[user.database.provider].place != user.service.place:
                 yield user, user.database.provider
+
+    def dumped(self) -> Iterator[tuple[ServiceFacts, str]]:
+        """The makers of backups on hosts, each with the providers in other places whose databases they stream."""
+        for maker, kept in held(self.facts.services, self.facts.kept).items():
+            for provider in dict.fromkeys(each.database.provider for each in kept if each.database):
+                if self.lab.services[provider].place != self.lab.services[maker].place:
+                    yield self.facts.services[maker], provider
 
     def _of(self, entry: str) -> Caller | None:
         return caller(self.lab, entry)

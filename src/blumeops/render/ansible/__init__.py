@@ -24,8 +24,9 @@ BECOMES = {
     "about": "the unit's description",
     "version": "the version of the Debian package, unless the source has its own; Homebrew's is what Homebrew has",
     "kind": "a unit that is kept up (`service`), or a timer of systemd, a calendar interval of launchd (`job`)",
-    "sources": "`deb` by apt, `masks` masked, `bin` first on PATH; `brew` by Homebrew; or a `release`; or it is there",
-    "tools": "nothing: the package, or whoever installs it, brings them",
+    "sources": "`deb` by apt, `masks` masked, `bin` first on PATH; `brew` by Homebrew; or a `release`; "
+    "a `wheel` into a virtual environment of Linux; or it is there",
+    "tools": "installed before: `deb` by apt, `brew` by Homebrew",
     "options": "the text where they are looked up",
     "ports": "the very number, on 127.0.0.1; on all addresses for an `entry` and for callers on other machines",
     "needs": "the order of the roles, and After= of the unit",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blumeops.render.ansible import tasks, units, yaml
+from blumeops.render.ansible import install, tasks, units, yaml
 from blumeops.render.ansible.handlers import handlers
 from blumeops.render.ansible.role import Role
 from blumeops.render.ansible.speak import comment, config_name
@@ -25,8 +25,8 @@ def role_files(role: Role) -> dict[str, str]:
         "vars/linux.yml": yaml.mapping(role.on_linux()),
         "vars/darwin.yml": yaml.mapping(role.on_macos()),
         "tasks/main.yml": yaml.listing(tasks.main(role)),
-        "tasks/linux.yml": yaml.listing(tasks.linux(role)),
-        "tasks/macos.yml": yaml.listing(tasks.macos(role)),
+        "tasks/linux.yml": yaml.listing(install.linux(role)),
+        "tasks/macos.yml": yaml.listing(install.macos(role)),
         "handlers/main.yml": yaml.listing(handlers(role)),
         "meta/main.yml": yaml.mapping(_meta(role)),
     }

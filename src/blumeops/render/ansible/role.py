@@ -14,6 +14,7 @@ from blumeops.facts import parts
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Text
 from blumeops.lab.app import AppSource
+from blumeops.render.ansible.backups import Backups
 from blumeops.render.ansible.release import Release, release, variables
 from blumeops.render.ansible.routes import TOKEN, routes
 from blumeops.render.ansible.speak import USER_FOLDER, Speaker, account, mac_log, variable
@@ -24,6 +25,8 @@ from blumeops.render.telemetry.view import View
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PREFIX = "{{ '/opt/homebrew' if ansible_facts['architecture'] == 'arm64' else '/usr/local' }}"
 """Where Homebrew lives: on Apple's processors, and on Intel's."""
+ENVIRONMENTS = "/opt"
+"""Where programs from PyPI live on Linux, each in a virtual environment of its own."""
 
 
 class Role:
@@ -35,6 +38,7 @@ class Role:
         self.name, self.app, self.wiring = service.name, service.app, service.wiring
         self.secrets: set[str] = set()
         self.say = Speaker(checked, service, self.secrets)
+        self.backups = Backups(checked, service)
         self.job = self.app.kind == "job"
         self.unit = f"{self.name}.{'timer' if self.job else 'service'}"
         self.health = None if self.job else service.service.health or self.app.health
@@ -62,6 +66,11 @@ class Role:
         """The first source of a kind."""
         return next((source for source in self.app.sources if source.kind == kind), None)
 
+    @property
+    def wheel(self) -> AppSource | None:
+        """The Python package, where nothing else brings the program to Linux."""
+        return None if self.source("deb") or "linux" in self.releases else self.source("wheel")
+
     def argv(self, texts: Iterable[Text]) -> dict[str, Any]:
         """A command's arguments as they are: Ansible would expand `$HOME` and `~` in them."""
         return arguments(self.say, texts)
@@ -73,6 +82,8 @@ class Role:
         for name, file in self.app.files.items():
             if file.derived == "routes":
                 texts[name] = routes(self.checked, self.say)
+            elif file.derived == "backup":
+                texts[name] = self.backups.configuration()
             elif file.derived:
                 texts |= derived(View(self.checked, self.service), name, file)
         own = [name for name in self.app.files if name in texts]
@@ -84,7 +95,8 @@ class Role:
         texts = [*wiring.command, *wiring.reload, *wiring.init_command, *wiring.health_command, *self.env.values()]
         texts += self.config.values()
         wanted = {part.name for text in texts for part in text if isinstance(part, parts.SecretFile)}
-        return {use.name: use.reference for use in self.service.secrets if use.name in wanted}
+        found = {use.name: use.reference for use in self.service.secrets if use.name in wanted}
+        return found | self.backups.passwords
 
     def _releases(self) -> dict[str, Release]:
         linux = None if self.source("deb") else release(self.service, "linux", f"/opt/{self.name}")
@@ -118,8 +130,13 @@ class Role:
         if deb := self.source("deb"):
             version = self.service.service.version or deb.version or self.app.version
             found["package"] = in_variable((f"{deb.name}={version}*",))
+        elif self.wheel:
+            version = self.service.service.version or self.wheel.version or self.app.version
+            found["package"] = in_variable((f"{self.wheel.name}=={version}",))
         if brew := self.source("brew"):
             found["formula"] = in_variable((brew.name,))
+        if self.backups.share:
+            found["share"] = in_variable((self.backups.share,))
         found["env"] = {name: in_variable(self.say(text)) for name, text in self.env.items()}
         return {self.name_of(name): value for name, value in found.items()} | self.service.service.ansible
 
@@ -127,6 +144,9 @@ class Role:
         """`owner` has the configuration files, in `mode`; `user` runs the program."""
         deb, own = self.source("deb"), account(self.name)
         first, downloaded = self._downloaded("linux")
+        if self.wheel:
+            first = f"{ENVIRONMENTS}/{self.name}/bin:"
+        first += "".join(f"{in_file((each.bin,))}:" for _, each in self.backups.clients if each.deb and each.bin)
         paths = {
             **downloaded,
             "owner": "root", "user": own, "group": own, "mode": "0640", "become": True,
@@ -141,6 +161,7 @@ class Role:
         first, downloaded = self._downloaded("darwin")
         if brew:
             first = (in_file((brew.bin,)) if brew.bin else f"{prefix}/opt/{self.var('formula')}/bin") + ":"
+        first += "".join(f"{prefix}/opt/{in_file((each.name,))}/bin:" for _, each in self.backups.clients if each.brew)
         user, home = "{{ ansible_facts['user_id'] }}", f"{{{{ {USER_FOLDER} }}}}"
         label = f"{self.lab.settings.lab}.{self.name}"
         paths = {

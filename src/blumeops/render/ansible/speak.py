@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from blumeops.base.errors import Bug
 from blumeops.checks.check import CheckedLab
 from blumeops.facts import parts
+from blumeops.facts.backup import held
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Text
 from blumeops.lab.app import Port
@@ -116,6 +117,9 @@ class Speaker:
                 return (self.facts.services[service].people_url,)
             case parts.LogFile(service):
                 return Expression(USER_FOLDER), mac_log(service)
+            case parts.ShareFolder():  # within a string of YAML in single quotes
+                share = variable(self.service.name, "share")
+                return (Expression(f"""{share} | replace("'", "''")""", tame=False),)
             case parts.StateFolder(service, name):
                 below = f"/var/{service}/{name}"
                 return (self.own("prefix"), below) if self.system == "macos" else (f"/var/lib/{service}/{name}",)
@@ -142,6 +146,8 @@ class Speaker:
         """Whether a service that uses this one, the proxy among them, is on another machine."""
         name, host = self.service.name, self.service.service.host
         users = {edge.user for edge in self.facts.edges if edge.used == name}
+        for maker, kept in held(self.facts.services, self.facts.kept).items():
+            users |= {maker for each in kept if each.database and each.database.provider == name}
         if any(route.service == name for route in self.facts.routes):
             users |= {self.lab.settings.network.proxy} & set(self.lab.services)
         return any(user not in self.lab.services or self.lab.services[user].host != host for user in users)

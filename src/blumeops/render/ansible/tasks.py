@@ -1,5 +1,5 @@
-"""The tasks of a role, in their order: program, account and unit; folders and files; what must be there before the
-first start; then restart or reload what has changed, start what is stopped, and see that it works.
+"""The tasks of a role, in their order: what `install` says; folders and files; what must be there before the first
+start; then restart or reload what has changed, start what is stopped, and see that it works.
 
 Each task can be run again and again. In check mode none needs what an earlier one would have made.
 """
@@ -12,9 +12,9 @@ from typing import Any
 from blumeops.facts import parts
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Text
-from blumeops.render.ansible import download
+from blumeops.render.ansible.backups import KEY
 from blumeops.render.ansible.role import Role, arguments
-from blumeops.render.ansible.speak import LOOPBACK, Speaker, account, config_name, has_secret, ports, variable
+from blumeops.render.ansible.speak import LOOPBACK, Speaker, config_name, has_secret, ports, variable
 from blumeops.render.ansible.words import in_variable, quoted
 
 Task = dict[str, Any]
@@ -35,6 +35,7 @@ def main(role: Role) -> Iterator[Task]:
     yield {"name": "Set up on macOS", "ansible.builtin.import_tasks": "macos.yml", "when": MACOS}
     yield from _folders(role)
     yield from _secret_files(role)
+    yield from _key(role)
     for file, text in role.config.items():
         name, then = config_name(file), "Reload" if role.app.reload else "Restart"
         readers = {"owner": role.var("owner"), "group": role.var("group")}
@@ -53,63 +54,6 @@ def main(role: Role) -> Iterator[Task]:
             yield from _grant(role, user)
 
 
-def linux(role: Role) -> Iterator[Task]:
-    """tasks/linux.yml."""
-    own, deb = account(role.name), role.source("deb")
-    yield {"name": "Make its group", "ansible.builtin.group": {"name": own, "system": True}}
-    yield {
-        "name": "Make its account",
-        "ansible.builtin.user": {
-            "name": own, "group": own, "system": True, "create_home": False, "home": f"/var/lib/{role.name}",
-            "shell": "/usr/sbin/nologin",
-        },
-    }  # fmt: skip
-    # The service's own unit takes the place of one that the package brings by the same name.
-    if deb and (masks := [unit for unit in deb.masks if unit != f"{role.name}.service"]):
-        yield {
-            "name": "Keep the package's own units from starting",
-            "ansible.builtin.systemd_service": {"name": "{{ item }}", "masked": True},
-            "loop": masks,
-        }
-    if deb:
-        yield {
-            "name": f"Install {deb.name}",
-            "ansible.builtin.apt": {
-                "name": role.var("package"), "state": "present", "update_cache": True, "cache_valid_time": 3600,
-                "allow_downgrade": True, "policy_rc_d": 101,  # nothing starts before its configuration is written
-            },
-            "notify": f"Restart {role.name}",
-        }  # fmt: skip
-    elif "linux" in role.releases:
-        yield from download.tasks(role, "linux")
-    else:
-        yield _look_for(role, "Debian package")
-    yield _unit(role, "the unit", "systemd.service.j2", f"/etc/systemd/system/{role.name}.service")
-    if role.job:
-        yield _unit(role, "the timer", "systemd.timer.j2", f"/etc/systemd/system/{role.name}.timer")
-
-
-def macos(role: Role) -> Iterator[Task]:
-    """tasks/macos.yml."""
-    if brew := role.source("brew"):
-        prefix, formula = role.var("prefix"), role.var("formula")
-        installed = in_variable((brew.bin,)) if brew.bin else f"{prefix}/opt/{formula}"
-        yield {
-            "name": f"Install {brew.name}",
-            "ansible.builtin.command": {"argv": [f"{prefix}/bin/brew", "install", formula], "creates": installed},
-            "notify": f"Restart {role.name}",
-        }
-    elif "darwin" in role.releases:
-        yield from download.tasks(role, "darwin")
-    else:
-        yield _look_for(role, "Homebrew formula")
-    yield {
-        "name": "Make the folder of its sockets",
-        "ansible.builtin.file": {"path": role.var("run"), "state": "directory", "mode": "0700"},
-    }
-    yield _unit(role, "the agent", "launchd.plist.j2", role.var("plist"))
-
-
 def as_itself(role: Role) -> dict[str, Any]:
     """Keywords by which a task runs one of the program's own commands as its user, in its environment."""
     path = {"PATH": role.var("path")}
@@ -125,18 +69,8 @@ def forgiving(role: Role, what: str) -> Mapping[str, str]:
     return {"register": result, "failed_when": f"{result} is failed and {REALLY}"}
 
 
-def _look_for(role: Role, what: str) -> Task:
-    program = in_variable(role.say(role.wiring.command[0]))
-    return {
-        "name": f"Look for the program, since no {what} brings it",
-        "ansible.builtin.command": {"argv": ["sh", "-c", 'command -v "$0"', program], "expand_argument_vars": False},
-        "environment": {"PATH": role.var("path")},
-        "changed_when": False,
-        "check_mode": False,
-    }
-
-
-def _unit(role: Role, what: str, source: str, path: str) -> Task:
+def unit(role: Role, what: str, source: str, path: str) -> Task:
+    """Writes a file by which the host keeps it running."""
     words = [*role.wiring.command, *role.wiring.reload]
     return _template(role, what, source, path, "0600" if has_secret(words) else "0644", words, {})
 
@@ -203,6 +137,34 @@ def _secret_files(role: Role) -> Iterator[Task]:
             "no_log": True,
             "notify": f"Restart {role.name}",
         }
+
+
+def _key(role: Role) -> Iterator[Task]:
+    """The key by which backups reach their share: made where it is used, and told once to whoever runs the play."""
+    if not role.backups.by_ssh:
+        return
+    key, made = in_variable((role.say.own("state", "data"),)), role.name_of("key")
+    backup = role.lab.settings.backup
+    share = backup.to if backup else ""
+    comment = f"{role.name}@{role.service.service.host}"
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", f"{key}/{KEY}"]
+    yield {
+        "name": "Make the key by which it reaches the share",
+        "ansible.builtin.command": {"argv": argv, "creates": f"{key}/{KEY}"},
+        "become": role.var("become"),
+        "become_user": role.var("user"),
+        "register": made,
+        "when": REALLY,
+    }
+    line = in_variable((role.backups.restricted,))
+    yield {
+        "name": "Say who must let it in",
+        "ansible.builtin.debug": {
+            "msg": f"On the host of {share}, for the account that keeps backups, add to ~/.ssh/authorized_keys: {line}"
+            f" and the line of {key}/{KEY}.pub",
+        },
+        "when": f"{made} is changed",
+    }
 
 
 def _init(role: Role) -> Iterator[Task]:

@@ -13,7 +13,7 @@ from blumeops.lab.app import App
 from blumeops.lab.quantities import size_text
 from blumeops.render.ansible.role import Role
 from blumeops.render.ansible.speak import account, ports
-from blumeops.render.ansible.words import Said, in_file, in_plist, in_unit
+from blumeops.render.ansible.words import Expression, Said, in_file, in_plist, in_unit
 from blumeops.render.telemetry.view import derives
 
 _PRIVILEGED = 1024
@@ -58,8 +58,12 @@ def systemd_unit(role: Role) -> str:
     on_host = [need for need in service.needs if role.lab.services[need].host == service.service.host]
     after = ["network-online.target", *(f"{need}.service" for need in on_host)]
     writable = [(say.own("state", folder),) for folder in role.folders]
-    mounts = [(say.own("mounts", mount),) for mount in service.service.mounts]
-    capability = "CAP_NET_BIND_SERVICE" if any(port.port < _PRIVILEGED for port in ports(service).values()) else ""
+    mounts: list[Said] = [(say.own("mounts", mount),) for mount in service.service.mounts]
+    if role.backups.share and not role.backups.by_ssh:
+        mounts.append((Expression(role.name_of("share"), tame=False),))
+    wanted = ["CAP_NET_BIND_SERVICE"] if any(port.port < _PRIVILEGED for port in ports(service).values()) else []
+    wanted += ["CAP_DAC_READ_SEARCH"] if role.backups.makes else []  # it reads what other accounts keep
+    capability = " ".join(wanted)
     about = " ".join(f"{app.about} ({name})".split()).replace("%", "%%")
     resources = service.service.resources or app.resources
     lines = [
