@@ -7,6 +7,7 @@ their provider's own clients, with passwords read from private files.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -59,12 +60,20 @@ class Backups:
         return self.share.startswith("ssh://")
 
     @property
+    def device(self) -> str:
+        """The host of the share."""
+        backup = self.lab.settings.backup
+        return backup.to.partition("/")[0] if backup else ""
+
+    @property
     def restricted(self) -> str:
         """What the host of the share lets the key do, as authorized_keys(5) says it."""
         backup = self.lab.settings.backup
-        host, _, name = (backup.to if backup else "").partition("/")
-        path = f"{self.lab.settings.hosts[host].shares[name].path}/{self.lab.settings.lab}" if backup else ""
-        return f'command="borg serve --restrict-to-path {path}",restrict'
+        if backup is None:
+            return ""
+        path = self.lab.settings.hosts[self.device].shares[backup.to.partition("/")[2]].path
+        command = f"borg serve --restrict-to-path {shlex.quote(f'{path}/{self.lab.settings.lab}')}"
+        return 'command="' + command.replace('"', '\\"') + '",restrict'
 
     @property
     def clients(self) -> Iterator[tuple[ServiceFacts, AppSource]]:

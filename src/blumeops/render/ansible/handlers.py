@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from blumeops.render.ansible.backups import KEY
 from blumeops.render.ansible.role import Role
 from blumeops.render.ansible.tasks import LINUX, MACOS, Task, as_itself, forgiving
+from blumeops.render.ansible.words import in_variable
 
 
 def handlers(role: Role) -> Iterator[Task]:
@@ -43,6 +45,8 @@ def handlers(role: Role) -> Iterator[Task]:
     }
     if role.app.reload:
         yield from _reload(role)
+    if role.backups.by_ssh:
+        yield from _say_key(role)
 
 
 def _reload(role: Role) -> Iterator[Task]:
@@ -61,4 +65,25 @@ def _reload(role: Role) -> Iterator[Task]:
         **as_itself(role),
         "changed_when": True,
         "when": [MACOS, f"{load} is not defined or {load} is not changed"],
+    }
+
+
+def _say_key(role: Role) -> Iterator[Task]:
+    """The line of authorized_keys(5), once the key is new."""
+    topic, key = f"Say who must let {role.name} in", role.name_of("public_key")
+    path = f"{in_variable((role.say.own('state', 'data'),))}/{KEY}.pub"
+    yield {
+        "name": "Read the public key",
+        "listen": topic,
+        "ansible.builtin.slurp": {"src": path},
+        "become": role.var("become"),
+        "register": key,
+    }
+    told = in_variable((f"The account that keeps backups on {role.backups.device} needs in ~/.ssh/authorized_keys:",))
+    yield {
+        "name": "Tell the line that lets it in",
+        "listen": topic,
+        "ansible.builtin.debug": {
+            "msg": [told, f"{in_variable((role.backups.restricted,))} {{{{ {key}.content | b64decode | trim }}}}"],
+        },
     }

@@ -161,11 +161,12 @@ class Role:
         first, downloaded = self._downloaded("darwin")
         if brew:
             first = (in_file((brew.bin,)) if brew.bin else f"{prefix}/opt/{self.var('formula')}/bin") + ":"
-        first += "".join(f"{prefix}/opt/{in_file((each.name,))}/bin:" for _, each in self.backups.clients if each.brew)
+        clients = ":".join(f"{prefix}/opt/{in_file((each.name,))}/bin" for _, each in self.backups.clients if each.brew)
+        first += f"{self.var('clients')}:" if clients else ""
         user, home = "{{ ansible_facts['user_id'] }}", f"{{{{ {USER_FOLDER} }}}}"
         label = f"{self.lab.settings.lab}.{self.name}"
         paths = {
-            "prefix": PREFIX, **downloaded,
+            "prefix": PREFIX, **downloaded, **({"clients": clients} if clients else {}),
             "owner": user, "user": user, "group": "staff", "mode": "0600", "become": False,
             "path": f"{first}{prefix}/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             "etc": f"{prefix}/etc/{self.name}", "run": f"{prefix}/var/run/{self.name}",

@@ -143,27 +143,16 @@ def _key(role: Role) -> Iterator[Task]:
     """The key by which backups reach their share: made where it is used, and told once to whoever runs the play."""
     if not role.backups.by_ssh:
         return
-    key, made = in_variable((role.say.own("state", "data"),)), role.name_of("key")
-    backup = role.lab.settings.backup
-    share = backup.to if backup else ""
+    path = f"{in_variable((role.say.own('state', 'data'),))}/{KEY}"
     comment = f"{role.name}@{role.service.service.host}"
-    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", f"{key}/{KEY}"]
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path]
     yield {
         "name": "Make the key by which it reaches the share",
-        "ansible.builtin.command": {"argv": argv, "creates": f"{key}/{KEY}"},
+        "ansible.builtin.command": {"argv": argv, "creates": path},
         "become": role.var("become"),
         "become_user": role.var("user"),
-        "register": made,
         "when": REALLY,
-    }
-    line = in_variable((role.backups.restricted,))
-    yield {
-        "name": "Say who must let it in",
-        "ansible.builtin.debug": {
-            "msg": f"On the host of {share}, for the account that keeps backups, add to ~/.ssh/authorized_keys: {line}"
-            f" and the line of {key}/{KEY}.pub",
-        },
-        "when": f"{made} is changed",
+        "notify": f"Say who must let {role.name} in",
     }
 
 
