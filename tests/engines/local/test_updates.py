@@ -166,14 +166,16 @@ def test_provided_and_unavailable_are_only_told(engine: LocalEngine) -> None:
 
 def test_prometheus_is_told_where_metrics_are(engine: LocalEngine, state: Path) -> None:
     """The file of targets says the present port, is put back when somebody edits it, and goes with the metrics."""
-    watched = units.web("one", "replace").model_copy(update={"metrics": Metrics(port="http", path="/m")})
+    watched = units.web("one", "replace").model_copy(
+        update={"metrics": Metrics(port="http", path="/m", labels={"app": "web"})}
+    )
     apply(engine, units.web("one", "replace"), "started")
     file = state / "targets" / "web.json"
     assert not file.exists()
     apply(engine, watched, "recorded")
     apply(engine, watched.model_copy(update={"env": {"NEW": ("1",)}}), "replaced")
     number = engine.observe()["web"].ports["http"]
-    labels = {"service": "web", "app": watched.app, "__metrics_path__": "/m"}
+    labels = {"service": "web", "app": "web", "__metrics_path__": "/m"}
     assert json.loads(file.read_text()) == [{"targets": [f"127.0.0.1:{number}"], "labels": labels}]
     file.write_text("[]")
     assert engine.observe()["web"].drift == ("targets/web.json",)

@@ -153,6 +153,11 @@ class Folders:
         account = self.account
         return _folder(path, 0o700 if account.user is None else 0o750, os.geteuid(), account, os.geteuid())
 
+    def listed(self, path: Path) -> Path:
+        """A folder of ours that services may list, and anybody walk through: a container is another user."""
+        account = self.account
+        return _folder(path, 0o700 if account.user is None else 0o751, os.geteuid(), account, os.geteuid())
+
     @property
     def owner(self) -> tuple[int, int] | None:
         """The services' user and group, where they are not ours."""

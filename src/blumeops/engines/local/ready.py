@@ -53,7 +53,7 @@ def folders(site: Site, unit: LocalUnit, program: Program, first: bool) -> None:
     folders, name = site.folders, unit.unit
     folders.of_service(folders.home(name))
     folders.of_service(folders.sockets(name))
-    folders.for_service(folders.state / "data" / name)  # Borg reads the folder above what it reads
+    folders.listed(folders.state / "data" / name)  # Borg reads the folder above what it reads
     for each in unit.state:
         if first or not folders.data(name, each).exists():
             give_state(site, unit, site.resolver(unit, SLOTS[0], {}, program.image), each)
