@@ -160,6 +160,9 @@ def test_prometheus_keeps_the_rules(site: Site) -> None:
     assert {found(rule)[1] for rule in rules} <= {"inactive", "pending"}
     settled = json.loads(site.ask("prometheus", "/api/v1/query?query=blumeops_settled").stdout)["data"]["result"]
     assert [each["value"][1] for each in settled] == ["1"]
+    query = "/api/v1/query?query=blumeops_job_since_timestamp_seconds"
+    (job,) = json.loads(site.ask("prometheus", query).stdout)["data"]["result"]
+    assert job["metric"]["service"] == "borgmatic"
 
 
 @pytest.mark.parametrize("app", ["caddy", "miniflux", "prometheus"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from blumeops.render.telemetry.alerts import DISKS, LOOP
+from blumeops.status.jobs import Planned
 from blumeops.status.records import Run, Site, Unit
 from blumeops.telemetry.loop_metrics import Disk, exposition
 
@@ -12,12 +13,13 @@ WEB = Unit("web", "app", "box", "running", "healthy", "", "a1", 5.0)
 HOSTILE = Unit('w"e\\b\n', "app", "box", "failed", "unhealthy", "", "a1", 5.0)
 IMAGE = Unit("zot", "zot", "box", "unavailable", "unknown", "no program", "a1", 5.0)
 RUN = Run(3, "a1", 10.0, 12.5, "applied", "", (), ())
+JOBS = (Planned("web", 3.0, None), Planned("zot", 3.0, 8.5), Planned("gone", 3.0, 4.0))
 LINE = re.compile(r'[a-z_]+(\{[a-z]+="(?:[^"\\\n]|\\.)*"(,[a-z]+="(?:[^"\\\n]|\\.)*")*\})? [0-9.e+-]+')
 
 
 def told(*units: Unit, site: Site, last: Run | None = RUN) -> dict[str, float]:
     """Each sample by its series."""
-    lines = exposition(site, units, last, 7.0, Disk(100, 5)).splitlines()
+    lines = exposition(site, units, last, 7.0, Disk(100, 5), JOBS).splitlines()
     samples = [line for line in lines if not line.startswith("#")]
     assert all(LINE.fullmatch(line) for line in samples)
     return {series: float(value) for series, _, value in (line.rpartition(" ") for line in samples)}
@@ -41,9 +43,18 @@ def test_a_service_that_failed_is_told_whatever_its_name_is() -> None:
     assert "blumeops_last_sync_ok" not in found
 
 
+def test_jobs_tell_when_they_ended_well() -> None:
+    """One that never did says since when it should; one of no unit says nothing."""
+    found = told(WEB, IMAGE, site=Site("here", "a1", "a1"))
+    assert found['blumeops_job_since_timestamp_seconds{service="web",app="app"}'] == 3
+    assert 'blumeops_job_last_success_timestamp_seconds{service="web",app="app"}' not in found
+    assert found['blumeops_job_last_success_timestamp_seconds{service="zot",app="zot"}'] == 8.5
+    assert not any("gone" in series for series in found)
+
+
 def test_what_the_rules_ask_for_is_told() -> None:
     """Each metric of ours in an alert about the loop or its disk is one that the loop tells."""
-    names = {series.partition("{")[0] for series in told(WEB, site=Site("here", "a1", "a1"))}
+    names = {series.partition("{")[0] for series in told(WEB, IMAGE, site=Site("here", "a1", "a1"))}
     asked = {name for alert in (*LOOP, *DISKS) for name in re.findall(r"blumeops_\w+", alert.expr)}
     assert asked
     assert asked <= names

@@ -59,6 +59,18 @@ def test_the_last_run_is_one_that_ran(database: Database) -> None:
     assert [each.outcome for each in jobs.runs(database, "borgmatic")] == ["skipped", "running"]
 
 
+def test_a_job_is_known_with_its_last_success(database: Database) -> None:
+    """What failed or goes on since then does not count; a job that never ran is there without one."""
+    assert jobs.planned(database) == []
+    for unit in ("borgmatic", "never"):
+        jobs.schedule(database, unit, "02:00", 5.0)
+    ends: tuple[tuple[float, jobs.Outcome], ...] = ((20.0, "ok"), (30.0, "ok"), (40.0, "failed"))
+    for ended, outcome in ends:
+        jobs.end(database, jobs.begin(database, "borgmatic", f"t{ended}", "", 10.0), outcome, 0, "", ended)
+    jobs.begin(database, "borgmatic", "open", "", 50.0)
+    assert jobs.planned(database) == [jobs.Planned("borgmatic", 5.0, 30.0), jobs.Planned("never", 5.0, None)]
+
+
 def test_runs_are_kept_for_a_year_of_days(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Older ones go, of this job alone."""
     monkeypatch.setattr(jobs, "KEPT", 3)

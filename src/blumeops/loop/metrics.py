@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from blumeops.loop.controller import Controller
-from blumeops.status import records
+from blumeops.status import jobs, records
 from blumeops.telemetry.loop_metrics import CONTENT_TYPE, Disk, exposition
 
 
@@ -27,6 +27,7 @@ def _told(controller: Controller) -> str:
     database = controller.site.database
     with database.transaction():
         site, units = records.site(database), records.units(database)
+        planned = jobs.planned(database)
         last = next((run for run in records.history(database, 2) if run.ended is not None), None)
     usage = shutil.disk_usage(controller.site.work)
-    return exposition(site, units, last, controller.looked, Disk(usage.total, usage.free))
+    return exposition(site, units, last, controller.looked, Disk(usage.total, usage.free), planned)

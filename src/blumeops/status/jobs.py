@@ -31,6 +31,15 @@ class Scheduled:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """One job, and when it ended well last."""
+
+    unit: str
+    since: float
+    succeeded: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobRun:
     """One run. `due`: the due time that it is for, empty for one that somebody asked for; `ended` is None while it goes
     on; `code`: what the program ended with, where it did so by itself; `message`: why it is not ok."""
@@ -79,6 +88,18 @@ def scheduled(database: Database) -> dict[str, Scheduled]:
         if not _is_there(connection):
             return {}
         return {row["unit"]: Scheduled(**row) for row in connection.execute("SELECT * FROM job ORDER BY unit")}
+
+
+def planned(database: Database) -> list[Planned]:
+    """Every job with its last success, by unit."""
+    with database.transaction() as connection:
+        if not _is_there(connection):
+            return []
+        rows = connection.execute(
+            "SELECT unit, since, (SELECT max(ended) FROM job_run WHERE job_run.unit = job.unit AND outcome = 'ok') "
+            "AS succeeded FROM job ORDER BY unit"
+        )
+        return [Planned(**row) for row in rows]
 
 
 def done(database: Database, unit: str) -> set[str]:

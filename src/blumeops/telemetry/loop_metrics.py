@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from blumeops.status.jobs import Planned
 from blumeops.status.records import AT_REST, Run, Site, Unit, settled
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -25,9 +26,11 @@ class Disk:
 Sample = tuple[Mapping[str, str], float]
 
 
-def exposition(site: Site, units: Sequence[Unit], last: Run | None, looked: float, disk: Disk) -> str:
+def exposition(
+    site: Site, units: Sequence[Unit], last: Run | None, looked: float, disk: Disk, jobs: Sequence[Planned] = ()
+) -> str:
     """All metrics. `last`: the newest run that ended; `looked`: when everything was looked at last."""
-    return "".join(_families(site, units, last, looked, disk))
+    return "".join((*_families(site, units, last, looked, disk), *_of_jobs(units, jobs)))
 
 
 def _families(site: Site, units: Sequence[Unit], last: Run | None, looked: float, disk: Disk) -> Iterator[str]:
@@ -49,6 +52,16 @@ def _families(site: Site, units: Sequence[Unit], last: Run | None, looked: float
         yield _gauge("last_sync_ok", "Whether it was applied whole.", [({}, last.outcome in ("applied", "healed"))])
     yield _gauge("state_size_bytes", "Size of the file system with the site's state.", [({}, disk.size)])
     yield _gauge("state_available_bytes", "What is free of it.", [({}, disk.available)])
+
+
+def _of_jobs(units: Sequence[Unit], jobs: Sequence[Planned]) -> Iterator[str]:
+    """When each job ended well; of one that never did only since when it should."""
+    labels = {unit.id: _labels(unit) for unit in units}
+    known = [(labels[job.unit], job) for job in jobs if job.unit in labels]
+    yield _gauge("job_since_timestamp_seconds", "Since when the job is due every day.",
+                 [(label, job.since) for label, job in known])  # fmt: skip
+    yield _gauge("job_last_success_timestamp_seconds", "When the job ended well last.",
+                 [(label, job.succeeded) for label, job in known if job.succeeded is not None])  # fmt: skip
 
 
 def _labels(unit: Unit) -> dict[str, str]:

@@ -84,6 +84,15 @@ CASES: dict[str, Case] = {
     "LoopStuck": one("blumeops_look_timestamp_seconds", "0x30", "0+60x30", 25, "severity", "critical"),
     "LoopBehind": one("blumeops_settled", "0x40", "0x10 1 0x10 1x18", 20, "severity", "warning"),
     "UnitUnhealthy": one('blumeops_unit_healthy{service="web"}', "0x9", "1x9", 5),
+    # One that never ended well; one that did within the day, and is older than that.
+    "JobLate": Case(
+        {'blumeops_job_since_timestamp_seconds{service="borg"}': "0x2000"},
+        {
+            'blumeops_job_since_timestamp_seconds{service="borg"}': "0x2000",
+            'blumeops_job_last_success_timestamp_seconds{service="borg"}': "_x1000 60000x1000",
+        },
+        1980, ("service", "borg"),
+    ),
     "ApplicationUnhealthy": Case(
         {APP % ("Synced", "Degraded"): "1x20"}, {APP % ("Synced", "Progressing"): "1x20"}, 15, ("name", "web")
     ),

@@ -166,6 +166,14 @@ LOOP = (
         "blumeops status tells the reason; blumeops logs SERVICE its last words.",
     ),
     Alert(
+        "JobLate",
+        "time() - (blumeops_job_last_success_timestamp_seconds or blumeops_job_since_timestamp_seconds) > 30 * 3600",
+        "15m", "critical",
+        "{{ $labels.service }} did not end well for too long",
+        "It is due every day; for {{ $value | humanizeDuration }} no run of it ended well.",
+        "blumeops status tells its last result and why; blumeops run SERVICE runs it now.",
+    ),
+    Alert(
         "ApplicationUnhealthy", 'argocd_app_info{health_status!~"Healthy|Progressing|Suspended"} == 1',
         "10m", "critical",
         "{{ $labels.name }} is {{ $labels.health_status }}, says Argo CD",
