@@ -26,7 +26,7 @@ _NO_RESTART = {
 _FIELDS = {
     "env": "environment", "url": "address", "init": "first start", "secret_files": "secrets", "stop_signal": "stop",
     "stop_seconds": "stop", "sources": "where the program comes from", "grants": "database", "state": "what is kept",
-    "heal": "what becomes of changes by hand", "memory": "limit of memory",
+    "reads_all": "what it may read", "heal": "what becomes of changes by hand", "memory": "limit of memory",
 }  # fmt: skip
 """The names of fields in a person's words, where they differ."""
 

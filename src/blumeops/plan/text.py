@@ -24,7 +24,8 @@ def lines(unit: LocalUnit) -> list[str]:
     """The unit, one fact a line."""
     found = []
     for name, value in unit:
-        if value in (None, "", (), {}) or name == "unit" or (name == "heal" and value):
+        usual = isinstance(value, bool) and value == LocalUnit.model_fields[name].default
+        if usual or value in (None, "", (), {}) or name == "unit":
             continue
         found += _value(name, value)
     return found

@@ -96,7 +96,8 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
     unavailable = ELSEWHERE[way] if way else ""
     files = {name: say(text) for name, text in wiring.files.items()}
     backup = checked.lab.settings.backup
-    kept = _kept(checked) if any(file.derived == "backup" for file in app.files.values()) else ()
+    keeper = any(file.derived == "backup" for file in app.files.values())
+    kept = _kept(checked) if keeper else ()
     uses = tuple(dict.fromkeys(each.database.provider for each in kept if each.database))
     for name, file in app.files.items():
         if file.derived == "routes":
@@ -133,6 +134,7 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
         reload=tuple(say(text) for text in wiring.reload),
         env={name: say(text) for name, text in wiring.env.items()},
         files=files,
+        reads_all=keeper,
         secret_files=_secret_files(service) | _passwords(kept),
         ports={
             name: unit.Port(fixed=checked.lab.settings.here.https, setting="https", protocol=port.protocol)

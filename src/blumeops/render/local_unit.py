@@ -216,6 +216,8 @@ class LocalUnit(Strict):
     stop_seconds: float = 10.0
     memory: int | None = None
     """Bytes, a limit where the platform has one."""
+    reads_all: bool = False
+    """Whether it may read what all services keep, as a maker of backups must."""
     heal: bool = True
     """Whether what was changed by hand is put back; else it is only told."""
     url: str = ""

@@ -23,6 +23,7 @@ from blumeops.render.local_unit import (
     Health,
     HostPart,
     Init,
+    LocalUnit,
     PortPart,
     SecretPart,
     Source,
@@ -277,3 +278,33 @@ services:
     for unit in ("pages", "pages-back"):
         engine.remove(unit)
     assert "pages" not in podman("network", "ls", "--format", "{{.Name}}")
+
+
+def test_a_maker_of_backups_reads_what_containers_keep(engine: LocalEngine, state: Path) -> None:
+    """As nobody, with the right to read and none to write; without that right its run says whom it left out."""
+    apply(engine, web(), "started")
+    inside(engine, "echo kept > /data/file && chmod 600 /data/file")
+    theirs = FolderPart(folder="state", name="data", unit="web")
+    script = 'id -u; cat "$1/file"; touch "$1/mine"; echo x >> "$1/file"; grep -h Cap /proc/self/status'
+    maker = units.job().model_copy(
+        update={"command": (("sh",), ("-c",), (script,), ("sh",), (theirs,)), "reads_all": True}
+    )
+    assert lacking(engine, maker) == ()
+    assert lacking(engine, maker.model_copy(update={"reads_all": False})) == ("web",)
+    printed = (state / "logs" / "tick.a.log").read_text()
+    first, second = printed.split(f"{NOBODY}\n")[1:]
+    assert first.startswith("kept\n")
+    assert first.count("ermission denied") == 2
+    assert {int(line.split()[1], 16) for line in first.splitlines() if line.startswith(("CapEff", "CapPrm"))} == {4}
+    assert "kept" not in second
+    assert "CapEff:\t0000000000000000" in second
+    assert inside(engine, "cat /data/file; ls /data") == "kept\nfile"
+
+
+def lacking(engine: LocalEngine, unit: LocalUnit) -> tuple[str, ...]:
+    """Whose state a run of it could not read."""
+    engine.apply(unit, lambda line: None)
+    token = f"t{unit.reads_all}"
+    engine.start_job(unit, token, lambda line: None)
+    until(lambda: engine.job_seen(unit.unit, token).state == "ended")
+    return engine.job_result(unit, token, 0).lacks

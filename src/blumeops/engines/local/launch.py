@@ -4,7 +4,8 @@ In: argv, env, cwd, user, group, `clear`, a command that is run to its end befor
 who we are into. Out: nothing; this process *becomes* the program (same pid). Promised: what the process manager shows
 of us (argv, configuration) holds no secret, since those come by the file; the record names this process for ever (pid,
 start time and boot), so whoever finds it later can end exactly this process; root's rights are gone before the program
-starts; what is in its memory, secrets too, is left in no core file, unless the program itself asks for one.
+starts, but for the one to read files where the spec says so; what is in its memory, secrets too, is left in no core
+file, unless the program itself asks for one.
 
 A limit of memory is a control group's (`limits.py`), entered while we have the rights to. (RLIMIT_AS counts reserved
 addresses, which kills Go programs.) Where it cannot be had the log says so, and the program starts all the same.
@@ -17,6 +18,21 @@ import os
 import resource
 import sys
 from typing import Any
+
+READ_ALL = 2
+"""CAP_DAC_READ_SEARCH of linux/capability.h, and what follows from it and from linux/prctl.h."""
+CAPABILITIES_3 = 0x20080522
+KEEP_CAPABILITIES, AMBIENT, AMBIENT_RAISE = 8, 47, 2
+
+
+def can_read_all() -> bool:
+    """Whether we have the right to read every file, and so can leave it to what we become: on Linux."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            rights = next(line for line in status if line.startswith("CapPrm:"))
+        return bool(int(rights.split()[1], 16) >> READ_ALL & 1)
+    except (OSError, StopIteration):
+        return False
 
 
 def identity(pid: int) -> str:
@@ -73,6 +89,25 @@ def enter(group: str, file: str, limit: int) -> None:
         sys.stdout.flush()
 
 
+def become_reader(user: int) -> None:
+    """Become that user, and keep one right of root's for what is started: to read every file (capabilities(7)).
+    Raises OSError."""
+    import ctypes  # only a maker of backups pays for it
+
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def ask(name: str, *words: Any) -> None:
+        if getattr(libc, name)(*words) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, f"the right to read all files: {os.strerror(code)}")
+
+    ask("prctl", KEEP_CAPABILITIES, 1, 0, 0, 0)
+    os.setuid(user)
+    header, right = (ctypes.c_uint32 * 2)(CAPABILITIES_3, 0), 1 << READ_ALL
+    ask("capset", header, (ctypes.c_uint32 * 6)(right, right, right, 0, 0, 0))
+    ask("prctl", AMBIENT, AMBIENT_RAISE, READ_ALL, 0, 0)
+
+
 def main(path: str) -> None:
     """Record, drop rights, exec. What fails is printed for the log, and the exit code is 78 (configuration)."""
     with open(path, encoding="utf-8") as file:
@@ -92,7 +127,10 @@ def main(path: str) -> None:
     if spec["user"] is not None:
         os.setgroups([])
         os.setgid(spec["group"])
-        os.setuid(spec["user"])
+        if spec.get("reads_all"):
+            become_reader(spec["user"])
+        else:
+            os.setuid(spec["user"])
     os.chdir(spec["cwd"])
     os.execve(spec["argv"][0], spec["argv"], spec["env"])
 

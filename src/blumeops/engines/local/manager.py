@@ -36,6 +36,8 @@ class ProcessSpec:
     clear: tuple[str, ...] = ()
     """A command that ends what an earlier run left where no process shows it: a container. Run before each start and
     after each end; safe to repeat, and its exit code says nothing."""
+    reads_all: bool = False
+    """It may read every file, and nothing more than its `user` beside that. Only where `launch.can_read_all()`."""
     memory: int | None = None
     """Bytes that it and its children may use together, where the platform can limit that."""
 

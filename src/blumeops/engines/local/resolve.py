@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from blumeops.base.errors import EngineError, Unavailable
-from blumeops.engines.local import contained
+from blumeops.engines.local import contained, launch
 from blumeops.engines.local.contained import Contained
 from blumeops.engines.local.folders import Folders
 from blumeops.engines.local.manager import ProcessSpec
@@ -167,6 +167,7 @@ class Resolver:
             stop_seconds=unit.stop_seconds,
             user=folders.account.user,
             group=folders.account.group,
+            reads_all=unit.reads_all and folders.account.user is not None and launch.can_read_all(),
             memory=unit.memory,
         )
         return Resolved(spec, files, secret_files)

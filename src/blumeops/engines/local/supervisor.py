@@ -269,7 +269,7 @@ class Supervisor:
             "cwd": str(spec.cwd), "log": str(spec.log), "stop_signal": spec.stop_signal,
             "stop_seconds": spec.stop_seconds, "user": spec.user, "group": spec.group, "restart": spec.restart,
             "clear": list(spec.clear), "record": str(self._record(spec.name)),
-            "memory": spec.memory,
+            "reads_all": spec.reads_all, "memory": spec.memory,
             "limit": {"group": str(group), "file": found.file} if group and spec.memory else None,
         }  # fmt: skip
 
