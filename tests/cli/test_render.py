@@ -93,3 +93,61 @@ def test_a_branch_that_is_not_there(lab: Path) -> None:
     for name in ("other", "--output=x"):
         assert "BLU764" in render(lab, f"--diff={name}", code=1).stderr
     assert not (lab.parent / "out" / "x").exists()
+
+
+def test_a_service_is_previewed_from_a_branch_and_is_back(lab: Path) -> None:
+    """One file changes: in it the branch, and a comment that says so. Rendered without, nothing differs."""
+    out = lab.parent / "out"
+    done = render(lab, "--preview", "miniflux=fix/slow-feeds")
+    assert done.stdout.split() == [str(out / "argocd/apps/miniflux.yaml")]
+    assert "miniflux: Argo CD takes it from fix/slow-feeds" in done.stderr
+    diff = subprocess.run([*GIT, "-C", out, "diff", "-U0"], capture_output=True, text=True, check=True).stdout
+    changed = [line for line in diff.splitlines() if line[0] in "+-" and not line.startswith(("+++", "---"))]
+    assert changed == [
+        "+# A preview of the branch fix/slow-feeds: rendered without --preview it is back",
+        "-    targetRevision: main",
+        "+    targetRevision: fix/slow-feeds",
+    ]
+    render(lab)
+    assert not subprocess.run([*GIT, "-C", out, "status", "--porcelain"], capture_output=True, check=True).stdout
+
+
+def test_a_chart_beside_a_folder_keeps_its_version(tmp_path: Path) -> None:
+    """Of an Application with two sources it is the folder in Git that comes from the branch."""
+    shutil.copytree(LABS / "blumeops", tmp_path / "lab")
+    render(tmp_path / "lab")
+    file = tmp_path / "out/argocd/apps/onepassword-connect.yaml"
+    before = file.read_text().splitlines()
+    render(tmp_path / "lab", "--preview", "onepassword-connect=idea")
+    added = [line.strip() for line in file.read_text().splitlines() if line not in before]
+    assert added[1:] == ["targetRevision: idea"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--preview", "caddy=idea"], "ansible-playbook server.yml --tags caddy --check --diff"),
+        (["--preview", "miniflx=idea"], "did you mean miniflux?"),
+        (["--site", "here", "--preview", "miniflux=idea"], "blumeops preview BRANCH"),
+    ],
+)
+def test_what_argo_cd_does_not_deploy_is_not_previewed(lab: Path, words: list[str], said: str) -> None:
+    """The error says what to do instead, and nothing is written."""
+    done = render(lab, *words, code=1)
+    assert "BLU810" in done.stderr
+    assert said in done.stderr
+    assert not subprocess.run(
+        [*GIT, "-C", lab.parent / "out", "status", "--porcelain"], capture_output=True, check=True
+    ).stdout
+
+
+def test_a_chart_alone_is_not_previewed(tmp_path: Path) -> None:
+    """All that a branch could change is in the Application itself."""
+    shutil.copytree(LABS / "blumeops", tmp_path / "lab")
+    assert "is a chart alone" in render(tmp_path / "lab", "--preview", "external-secrets=idea", code=1).stderr
+
+
+@pytest.mark.parametrize("given", ["miniflux", "miniflux=", "miniflux=-x", "miniflux=a b", "=x\ny"])
+def test_a_preview_names_service_and_branch(lab: Path, given: str) -> None:
+    """Whatever else is a wrong use."""
+    assert "is not SERVICE=BRANCH" in render(lab, "--preview", given, code=2).stderr

@@ -52,5 +52,34 @@ def test_it_fits_into_a_comment(count: int) -> None:
     assert ("more." in told) == (count == 5000)
 
 
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nor_is_what_stands_beside_the_changes(text: str) -> None:
+    """Who reaches what, notes and the names of revisions."""
+    told = plan_as_markdown(Plan(()), [text], [text], [text, "b"]) + plan_as_markdown(None, notes=[text])
+    for word in ("img", "<b>", "everyone", "http", "# b", "# h", "</details>"):
+        assert word not in outside_code(told)
+
+
+def test_what_cannot_be_seen_is_shown() -> None:
+    """Marks that turn the direction of a text would make a line say something else."""
+    assert "`a\\u202eb`" in findings_or_plan("a\u202eb")
+
+
+def findings_or_plan(text: str) -> str:
+    """Both forms of a comment about it."""
+    return findings_as_markdown([_finding(text)]) + plan_as_markdown(Plan(()), [text])
+
+
+@pytest.mark.parametrize("count", [250, 5000])
+def test_however_much_there_is_beside_or_wrong_it_fits(count: int) -> None:
+    """GitHub takes 65,536 characters."""
+    many = [f"{number} {'x' * 600}" for number in range(count)]
+    assert len(findings_as_markdown([_finding(text) for text in many])) < 65_536
+    plan = Plan(tuple(change(text) for text in many))
+    told = plan_as_markdown(plan, many, many)
+    assert len(told) < 65_536
+    assert told.count("- … and ") == 2
+
+
 def _finding(text: str) -> Finding:
     return Finding("BLU113", Place("services/a.yaml", 1, 1), text, text, text)

@@ -23,7 +23,7 @@ from blumeops.base.errors import BlumeError
 from blumeops.base.findings import errors
 from blumeops.base.limits import CPU_SECONDS, MEMORY, WALL_SECONDS, limit_this_process
 from blumeops.forge.gate import judge
-from blumeops.forge.git import ZERO, printable
+from blumeops.forge.git import ZERO, printable, reading_elsewhere
 from blumeops.forge.hook_client import QUARANTINE
 from blumeops.forge.own_hook import REFUSED
 from blumeops.forge.repository import Repository
@@ -33,13 +33,6 @@ from blumeops.loop.revision import Revision, read_revision
 from blumeops.plan.compare import compare
 from blumeops.plan.exposure import exposure, exposure_lines
 
-_CONFIG = {
-    "core.bigFileThreshold": "1m",
-    "core.deltaBaseCacheLimit": "16m",
-    "core.packedGitWindowSize": "8m",
-    "core.packedGitLimit": "64m",
-}
-"""What our own forge says in its configuration: within the memory that git gets, a pack of any size can be read."""
 Update = tuple[str, str, str]
 """Old and new revision, and the full name of the ref."""
 
@@ -174,11 +167,8 @@ def _pushed(line: str) -> Update:
 
 
 def _environment() -> dict[str, str]:
-    """The quarantine, and settings for every git that is called: objects as they are, whatever refs/replace/ says."""
-    config = {"GIT_CONFIG_COUNT": str(len(_CONFIG)), "GIT_NO_REPLACE_OBJECTS": "1"}
-    for at, (key, value) in enumerate(_CONFIG.items()):
-        config |= {f"GIT_CONFIG_KEY_{at}": key, f"GIT_CONFIG_VALUE_{at}": value}
-    return config | {name: os.environ[name] for name in QUARANTINE if name in os.environ}
+    """The quarantine, and how a repository is read that is not our forge's."""
+    return reading_elsewhere() | {name: os.environ[name] for name in QUARANTINE if name in os.environ}
 
 
 def _say(line: str) -> None:

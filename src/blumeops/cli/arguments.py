@@ -55,6 +55,19 @@ def everywhere(*, lab: bool) -> argparse.ArgumentParser:
     return parent
 
 
+def previewed(text: str) -> tuple[str, str]:
+    """SERVICE=BRANCH, the branch as `gitops: {branch: …}` may name one."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from blumeops.lab.fields import Branch
+
+    name, _, branch = text.partition("=")
+    try:
+        return name, TypeAdapter(Branch).validate_python(branch)
+    except ValidationError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not SERVICE=BRANCH") from None
+
+
 def count(text: str) -> int:
     """A number that is not negative."""
     if not re.fullmatch("[0-9]{1,9}", text):

@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 
 from blumeops.cli import connect_arguments, op_arguments
-from blumeops.cli.arguments import Parser, Subcommands, Version, count, duration, everywhere, moment
+from blumeops.cli.arguments import Parser, Subcommands, Version, count, duration, everywhere, moment, previewed
 from blumeops.cli.examples import EXAMPLES, GROUPS
 
 
@@ -116,7 +116,12 @@ def _look(commands: _Commands) -> None:
 def _change(commands: _Commands) -> None:
     commands.add("check", "all findings from the description alone; nothing is changed")
     plan = commands.add("plan", "what a sync would change, in words and as diffs", commands.key)
-    plan.add_argument("revision", nargs="?", metavar="REV", help="a revision of the forge (default: the lab's folder)")
+    ends = plan.add_mutually_exclusive_group()
+    ends.add_argument("revision", nargs="?", metavar="REV", help="a revision of the forge (default: the lab's folder)")
+    about = "from this revision of the lab's own Git repository instead of what is applied; no site is asked"
+    ends.add_argument("--from", dest="begin", metavar="REV", help=about)
+    plan.add_argument("--to", dest="end", metavar="REV", help="with --from: to this one (default: the lab's folder)")
+    plan.add_argument("--merge-base", action="store_true", help="with --from and --to: from where the two part")
     plan.add_argument("--exit-code", action="store_true", help="exit with 3 when there are changes")
     plan.add_argument("--fail-on-exposure", action="store_true", help="exit with 1 when who reaches what changes")
     plan.add_argument("--no-diff", action="store_true", help="the words alone")
@@ -198,6 +203,8 @@ def _elsewhere(commands: _Commands) -> None:
     against = "write nothing, print what would change of the folder, or since REV of the Git repository that it is in"
     render.add_argument("--diff", nargs="?", const="", metavar="REV", help=against)
     render.add_argument("--exit-code", action="store_true", help="with --diff: exit with 3 when anything would change")
+    about = "at home, let Argo CD take this service from that branch; repeatable"
+    render.add_argument("--preview", action="append", default=[], type=previewed, metavar="SERVICE=BRANCH", help=about)
     hooks = commands.holder("hook", "the push gate in a Git repository of your own: a forge's, or a clone")
     for name, about in (
         ("install", "let every push be judged before it lands; somebody else's hook is left alone"),

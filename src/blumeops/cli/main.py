@@ -19,7 +19,7 @@ from blumeops.cli import commands
 _MODULES = {
     "init": "init", "schema": "init", "doctor": "doctor",
     "show": "show",
-    "check": "describe", "plan": "describe", "render": "render", "up": "run", "down": "run", "sync": "run",
+    "check": "describe", "plan": "plan", "render": "render", "up": "run", "down": "run", "sync": "run",
     "rollback": "run", "run": "job",
     "controller": "run", "credential": "credential", "status": "watch", "logs": "logs", "history": "watch",
     "hook": "hook", "op": "op", "connect": "connect", "secret": "secret", "policy": "policy", "reach": "reach",

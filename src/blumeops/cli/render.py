@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from blumeops.base.errors import UserError
@@ -25,7 +26,10 @@ def render(arguments: argparse.Namespace) -> int:
     passed = _passed(arguments)
     if passed is None:
         return 1
-    tree = _home(passed) if arguments.site == "home" else _here(passed)
+    previews = dict(arguments.preview)
+    if previews and arguments.site == "here":
+        raise UserError("BLU810", "--preview", "is of site home", "at site here: blumeops preview BRANCH")
+    tree = _home(passed, previews) if arguments.site == "home" else _here(passed)
     if arguments.diff is not None:
         return _diff(arguments, tree)
     stale = _stale(arguments.out, tree)
@@ -38,6 +42,8 @@ def render(arguments: argparse.Namespace) -> int:
         output.say_findings(left_out(passed), sys.stderr)
     if not arguments.json:
         output.progress(f"{len(tree.files)} files, {len(written)} of them new or changed")
+        for name, branch in previews.items():
+            output.progress(f"{name}: Argo CD takes it from {branch}; rendered without --preview it is back")
     for path in stale:
         output.progress(f"{arguments.out / path}: nothing derives this any more; delete it")
     return 0
@@ -122,9 +128,11 @@ def _here(passed: CheckedLab) -> FileTree:
     return local.render(passed)
 
 
-def _home(passed: CheckedLab) -> FileTree:
+def _home(passed: CheckedLab, previews: Mapping[str, str]) -> FileTree:
     from blumeops.render.ansible import render as for_hosts
     from blumeops.render.kubernetes import render as for_clusters
     from blumeops.render.tailscale import render as for_tailnet
 
-    return FileTree({**for_hosts(passed).files, **for_clusters(passed).files, **for_tailnet(passed).files})
+    return FileTree(
+        {**for_hosts(passed).files, **for_clusters(passed, previews=previews).files, **for_tailnet(passed).files}
+    )

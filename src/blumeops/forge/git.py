@@ -23,6 +23,13 @@ ZERO = "0" * 40
 _MEMORY = 256 << 10  # KiB of address space, for one process
 _CPU = 60  # seconds
 
+_CONFIG = {
+    "core.bigFileThreshold": "1m",
+    "core.deltaBaseCacheLimit": "16m",
+    "core.packedGitWindowSize": "8m",
+    "core.packedGitLimit": "64m",
+}
+"""What our own forge says in its configuration: within the memory that git gets, a pack of any size can be read."""
 _HEX = re.compile(r"[0-9a-f]{40}\Z")
 
 
@@ -38,6 +45,15 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         "LC_ALL": "C",
     }
     return kept | ours | dict(extra or {})
+
+
+def reading_elsewhere() -> dict[str, str]:
+    """What git gets beside, to read a repository that is not our forge's: settings, and objects as they are, whatever
+    refs/replace/ says."""
+    found = {"GIT_CONFIG_COUNT": str(len(_CONFIG)), "GIT_NO_REPLACE_OBJECTS": "1", "GIT_NO_LAZY_FETCH": "1"}
+    for at, (key, value) in enumerate(_CONFIG.items()):
+        found |= {f"GIT_CONFIG_KEY_{at}": key, f"GIT_CONFIG_VALUE_{at}": value}
+    return found
 
 
 def git(

@@ -17,7 +17,7 @@ from blumeops.render.local_unit import FolderPart, HostPart, LocalUnit, Part, Po
 
 def parts_text(text: Text) -> str:
     """A text on one line, with what only the machine knows in angle brackets."""
-    return _printable("".join(map(_part, text)))
+    return printable("".join(map(_part, text)))
 
 
 def lines(unit: LocalUnit) -> list[str]:
@@ -39,7 +39,7 @@ def _value(name: str, value: Any) -> list[str]:
                 for file, text in value.items()
                 for line in (
                     f"file {file}:",
-                    *(f"  {_printable(row)}" for row in "".join(map(_part, text)).split("\n")),
+                    *(f"  {printable(row)}" for row in "".join(map(_part, text)).split("\n")),
                 )
             ]
         case "env", dict():
@@ -61,11 +61,12 @@ def _words(texts: Sequence[Text]) -> str:
 
 def _plain(value: Any) -> str:
     if isinstance(value, BaseModel):
-        return _printable(value.model_dump_json(exclude_defaults=True))
-    return _printable(str(value))
+        return printable(value.model_dump_json(exclude_defaults=True))
+    return printable(str(value))
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
+    """The line with what cannot be seen as escapes: controls, marks of direction, line ends of any kind."""
     return "".join(char if char.isprintable() or char == "\t" else repr(char)[1:-1] for char in line)
 
 

@@ -12,13 +12,14 @@ file of the lab it is derived, and a change of one service changes only that ser
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from blumeops.base.errors import UserError
 from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab
 from blumeops.facts.derive import ServiceFacts
 from blumeops.lab.brought.model import way_of
-from blumeops.render.kubernetes import argocd, brought, platform, secrets
+from blumeops.render.kubernetes import argocd, brought, platform, preview, secrets
 from blumeops.render.kubernetes.collector import access
 from blumeops.render.kubernetes.databases import database_file, provider_files
 from blumeops.render.kubernetes.manifest import Manifest, dump
@@ -67,9 +68,12 @@ cluster once, before its Application. It goes from one program to the next, and 
 """
 
 
-def render(checked: CheckedLab, repository: str = "") -> FileTree:
-    """The files of all clusters. `repository`: from where Argo CD pulls them; else the lab's forge is asked."""
-    site = Site(checked.lab, checked.facts)
+def render(checked: CheckedLab, repository: str = "", previews: Mapping[str, str] | None = None) -> FileTree:
+    """The files of all clusters. `repository`: from where Argo CD pulls them; else the lab's forge is asked.
+    `previews`: by service, the branch that Argo CD takes its folder from. Raises UserError `BLU810` for one of them
+    that has none."""
+    site, previews = Site(checked.lab, checked.facts), previews or {}
+    preview.known(site, previews)
     repository = repository or argocd.repository_of(site)
     files: dict[str, bytes] = {}
     missing: list[str] = []
@@ -77,12 +81,18 @@ def render(checked: CheckedLab, repository: str = "") -> FileTree:
         if site.lab.services[name].cluster is None:
             continue
         if reason := _hindrance(site, name):
+            if name in previews:
+                raise UserError(preview.CODE, name, f"is not rendered: {reason}")
             missing.append(f"{name}: {reason}")
             continue
         service = site.facts.services[name]
         application, manifests = _service(site, service, repository)
         header = _header(site, name)
-        files[f"{argocd.APPS}/{name}.yaml"] = dump(header + _exception(service, application), [application])
+        about = header + _exception(service, application)
+        if branch := previews.get(name):
+            application = preview.at_branch(application, name, branch)
+            about += f"\n# A preview of the branch {branch}: rendered without --preview it is back"
+        files[f"{argocd.APPS}/{name}.yaml"] = dump(about, [application])
         own = brought.brought_by(site, service)
         if manifests or (own and own.way == "manifests"):
             listed = [*manifests, *(brought.resources(own) if own else ())]
