@@ -26,6 +26,7 @@ from blumeops.base.files import cannot_write
 from blumeops.base.processes import Completed, must, run
 from blumeops.base.site import SiteFolder
 from blumeops.base.tree import FileTree
+from blumeops.forge import workflow
 from blumeops.lab import yaml
 from blumeops.lab.files import CATALOGUE
 from blumeops.lab.schema import schema_files
@@ -58,8 +59,16 @@ def legal_name(text: str) -> str:
     return name
 
 
-def make_lab(folder: Path, name: str, site: SiteFolder, example: str | None = None, key: Path | None = None) -> NewLab:
-    """Make the lab. `key`: the file of its age key; else the environment's, or in the state of `site`.
+def make_lab(
+    folder: Path,
+    name: str,
+    site: SiteFolder,
+    example: str | None = None,
+    key: Path | None = None,
+    with_workflow: bool = False,
+) -> NewLab:
+    """Make the lab. `key`: the file of its age key; else the environment's, or in the state of `site`. `with_workflow`:
+    Forgejo's that plans pull requests is among its files.
 
     Raises UserError `BLU008`, `BLU108`, `BLU502`, Unavailable `BLU901` without Git, `BLU507` without sops, EngineError
     `BLU600`, `BLU903`.
@@ -69,7 +78,8 @@ def make_lab(folder: Path, name: str, site: SiteFolder, example: str | None = No
     sops.program()
     with _all_or_nothing(folder), ExitStack() as undo:
         must(_git(folder, "init", "--quiet", "--initial-branch=main"), "BLU600", "git init")
-        tree = FileTree(_example(example, name) if example else _starter(folder, name))
+        more = {workflow.path_of("forgejo"): workflow.text_of("forgejo", "main")} if with_workflow else {}
+        tree = FileTree({**(_example(example, name) if example else _starter(folder, name)), **more})
         tree.write(folder)
         made = undo.enter_context(key_of_new_lab(folder, key, os.environ, site))
         secrets = FileTree(first_secrets(folder, made))

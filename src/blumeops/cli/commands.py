@@ -82,6 +82,8 @@ def _start(commands: _Commands) -> None:
     init.add_argument("--age-key", type=Path, metavar="FILE", help="the key of its secrets, made if it is not there")
     init.add_argument("--state", type=Path, metavar="DIR", help="where `up` will keep its state: the key lies there")
     init.add_argument("--hook", action="store_true", help="check before each push to main, by a pre-push hook")
+    about = "with the workflow that comments the plan on each pull request, for Forgejo's runner"
+    init.add_argument("--workflow", action="store_true", help=about)
     commands.add("doctor", "what this machine lacks to run the lab, and the command that gets it", commands.key)
     up = commands.add("up", "start the site and bring the lab to its revision", commands.key)
     up.add_argument("--site", choices=["here"], default="here", help=argparse.SUPPRESS)
@@ -210,13 +212,26 @@ def _elsewhere(commands: _Commands) -> None:
         ("install", "let every push be judged before it lands; somebody else's hook is left alone"),
         ("remove", "take our hook away again"),
         ("status", "whether our hook is there, and works"),
+        ("workflow", "write the workflow that comments the plan on each pull request, for the forge's own runner"),
     ):
         command = hooks.add_parser(name, help=about, description=about, parents=[commands.anywhere])
-        about_folder = "a bare repository, or a clone (default: here)"
+        about_folder = f"{'' if name == 'workflow' else 'a bare repository, or '}a clone (default: here)"
         command.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="REPO", help=about_folder)
         if name == "install":
             command.add_argument("--branch", metavar="NAME", help="the lab's branch (default: the repository's first)")
             command.add_argument("--fail-on-exposure", action="store_true", help="refuse what changes who reaches what")
+        if name == "workflow":
+            command.add_argument("--branch", metavar="NAME", help="the lab's branch (default: the repository's first)")
+            command.add_argument(
+                "--for",
+                dest="forge",
+                choices=["forgejo", "gitea", "github"],
+                default="forgejo",
+                help="default: forgejo",
+            )
+    comment = commands.add_bare("comment", "let one comment on a pull request say a text", commands.anywhere)
+    comment.add_argument("url", metavar="URL", help="of the pull request; BLUMEOPS_FORGE_TOKEN is the forge's token")
+    comment.add_argument("file", nargs="?", type=Path, metavar="FILE", help="Markdown (default: standard input)")
 
 
 def _shell(commands: _Commands) -> None:

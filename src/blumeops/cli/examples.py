@@ -11,7 +11,7 @@ GROUPS = {
     "change": ("check", "plan", "sync", "rollback", "run"),
     "secrets": ("secret", "op", "connect"),
     "network": ("reach", "policy"),
-    "other engines and forges": ("render", "hook"),
+    "other engines and forges": ("render", "hook", "comment"),
     "your shell and editor": ("completion", "schema"),
 }
 """The order in which people meet them. Commands that only we call are in none."""
@@ -74,6 +74,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "hook install": ("blumeops hook install /srv/git/lab.git --branch main",),
     "hook remove": ("blumeops hook remove /srv/git/lab.git",),
     "hook status": ("blumeops hook status /srv/git/lab.git",),
+    "hook workflow": ("blumeops hook workflow ~/lab", "blumeops hook workflow --for github"),
+    "comment": ("blumeops comment https://forge.example.org/erich/lab/pulls/7 plan.md",),
     "completion": (
         "blumeops completion fish > ~/.config/fish/completions/blumeops.fish",
         "blumeops completion bash > ~/.local/share/bash-completion/completions/blumeops",

@@ -15,8 +15,10 @@ from blumeops.forge.hook_place import Target, locate
 
 
 def hook(arguments: argparse.Namespace) -> int:
-    """`blumeops hook install|remove|status`; status: 0 when it is there and works."""
+    """`blumeops hook install|remove|status|workflow`; status: 0 when it is there and works."""
     target = locate(arguments.folder)
+    if arguments.hook_command == "workflow":
+        return _workflow(arguments, target)
     if arguments.hook_command == "install":
         found: own_hook.Hook | None = install_in(
             arguments.folder, arguments.branch, exposure=arguments.fail_on_exposure
@@ -36,6 +38,24 @@ def hook(arguments: argparse.Namespace) -> int:
     else:
         _say(found)
     return 1 if arguments.hook_command == "status" and (found is None or found.problem) else 0
+
+
+def _workflow(arguments: argparse.Namespace, target: Target) -> int:
+    from blumeops.forge.clone import clone_at
+    from blumeops.forge.workflow import write
+
+    if target.bare:
+        raise UserError("BLU656", str(target.git), "is bare: a workflow is a file of the lab", "name a clone")
+    clone_at(arguments.folder)  # its root: forges look for workflows nowhere else
+    branch = arguments.branch or target.branch.removeprefix("refs/heads/")
+    path = write(arguments.folder.absolute(), arguments.forge, branch)
+    if arguments.json:
+        output.say_json({"version": 1, "workflow": str(path), "branch": branch})
+    else:
+        output.say(str(path))
+        output.progress(f"once that is on {branch}, each pull request to it is planned in a comment")
+        output.progress("the runner has to get BlumeOps: the file says how")
+    return 0
 
 
 def install_in(folder: Path, branch: str | None = None, *, exposure: bool = False) -> own_hook.Hook:

@@ -21,7 +21,7 @@ def init(arguments: argparse.Namespace) -> int:
     folder = arguments.folder.absolute()
     name = arguments.name or new_lab.legal_name(folder.resolve().name)
     site = SiteFolder((arguments.state or default_state(name)).absolute())
-    made = new_lab.make_lab(folder, name, site, arguments.example, arguments.age_key)
+    made = new_lab.make_lab(folder, name, site, arguments.example, arguments.age_key, arguments.workflow)
     output.say_findings(check_folder(folder).findings, sys.stderr)
     hook = install_in(folder).path if arguments.hook else None
     if arguments.json:

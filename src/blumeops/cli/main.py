@@ -22,8 +22,8 @@ _MODULES = {
     "check": "describe", "plan": "plan", "render": "render", "up": "run", "down": "run", "sync": "run",
     "rollback": "run", "run": "job",
     "controller": "run", "credential": "credential", "status": "watch", "logs": "logs", "history": "watch",
-    "hook": "hook", "op": "op", "connect": "connect", "secret": "secret", "policy": "policy", "reach": "reach",
-    "whatif": "whatif",
+    "hook": "hook", "comment": "comment", "op": "op", "connect": "connect", "secret": "secret", "policy": "policy",
+    "reach": "reach", "whatif": "whatif",
 }  # fmt: skip
 
 

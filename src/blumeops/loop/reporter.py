@@ -11,7 +11,8 @@ import logging
 from collections.abc import Callable
 
 from blumeops.base.errors import BlumeError, Unavailable
-from blumeops.forge.statuses import Api, Status, post
+from blumeops.forge.api import Api
+from blumeops.forge.statuses import Status, post
 
 MOST_WAITING = 50
 PATIENCE = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from blumeops.base.errors import BlumeError
+from blumeops.forge.api import Api
 from blumeops.forge.remote import Remote
-from blumeops.forge.statuses import Api, api_of
+from blumeops.forge.statuses import api_of
 from blumeops.lab.model import Gitops
 from blumeops.lab.remotes import parse_remote
 from blumeops.loop.revision import Revision, store_of

@@ -1,8 +1,9 @@
-"""A fake of a forge elsewhere: real Git over HTTP behind a token, and of the API the one part that we call.
+"""A fake of a forge elsewhere: real Git over HTTP behind a token, and of the API the two parts that we call.
 
 It is no Forgejo and no GitHub: neither can be had here. What it verifies is what those verify, by their documentation
 and their clients' structures: the token's header, the body's type, the states, GitHub's longest description and its
-User-Agent, that the repository and the revision are there. Webhooks are signed as each of the real ones signs.
+User-Agent, that the repository and the revision are there, who wrote a comment (`fake_comments`). Webhooks are signed
+as each of the real ones signs.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.engines.remote.fake_comments import Comments
+
 STATES = {
     "forgejo": {"pending", "success", "error", "failure", "warning"},
     "github": {"pending", "success", "error", "failure"},
@@ -44,6 +47,7 @@ class FakeForge:
     statuses: list[dict[str, str]] = field(default_factory=list)
     refused_statuses: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    comments: Comments = field(default_factory=Comments)
     port: int = 0
 
     @property
@@ -116,6 +120,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer()
 
+    def do_PATCH(self) -> None:
+        self._answer()
+
+    def do_DELETE(self) -> None:
+        self._answer()
+
     def log_message(self, *_: Any) -> None:
         """Says nothing."""
 
@@ -126,6 +136,12 @@ class _Handler(BaseHTTPRequestHandler):
         if forge.away:
             return self._say(503, b"away")
         prefix = "/" if forge.kind == "github" else "/api/v1/"
+        scheme = "Bearer" if forge.kind == "github" else "token"
+        if self.path == f"{prefix}user" or "/issues/" in self.path:
+            if self.headers.get("Authorization") != f"{scheme} {forge.token}":
+                return self._say(401, b'{"message": "token is required"}')
+            code, said = forge.comments.answer(self.command, self.path.removeprefix(prefix), body, forge.kind)
+            return self._say(code, json.dumps(said).encode() if said is not None else b"")
         if self.path.startswith(f"{prefix}repos/"):
             if forge.failing:
                 forge.failing -= 1
