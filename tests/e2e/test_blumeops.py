@@ -87,7 +87,7 @@ def test_up_settles(site: Site) -> None:
     states: dict[str, set[str]] = {}
     for unit in status["units"]:
         states.setdefault(unit["state"], set()).add(unit["id"])
-        assert unit["reason"] or unit["state"] in ("running", "scheduled")
+        assert bool(unit["reason"]) == (unit["state"] not in ("running", "scheduled")), unit
     assert states == {
         "running": RUNNING,
         "provided": PROVIDED,

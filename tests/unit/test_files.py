@@ -8,12 +8,14 @@ import signal
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from blumeops.base.errors import EngineError
-from blumeops.base.files import PRIVATE, clear_scratch, private_folder, scratch, write_whole
+from blumeops.base.files import PRIVATE, clear_scratch, make_whole, private_folder, scratch, write_whole
 
 
 def test_a_file_has_its_content_and_mode(tmp_path: Path) -> None:
@@ -32,6 +34,21 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     write_whole(tmp_path / "a", "ours")
     assert ((tmp_path / "other").read_text(), (tmp_path / "a").read_text()) == ("theirs", "ours")
     assert not (tmp_path / "a").is_symlink()
+
+
+def test_what_several_make_at_once_is_one(tmp_path: Path) -> None:
+    """The first one's stays, whole; the others leave nothing beside it."""
+    for name in map(str, range(20)):
+        path, start = tmp_path / name, Barrier(8)
+
+        def make(number: int, path: Path = path, start: Barrier = start) -> bytes:
+            start.wait()
+            make_whole(path, bytes([number]) * 32, PRIVATE)
+            return path.read_bytes()
+
+        with ThreadPoolExecutor(8) as pool:
+            assert len(set(pool.map(make, range(8)))) == 1
+    assert len(os.listdir(tmp_path)) == 20
 
 
 @pytest.mark.parametrize(

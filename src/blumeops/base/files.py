@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from blumeops.base.errors import EngineError
@@ -23,7 +23,19 @@ def write_whole(path: Path, data: bytes | str, mode: int = PUBLIC, owner: tuple[
     `owner`: the user and group that it belongs to, from the moment at which it can be seen under its name.
     Raises EngineError `BLU903` that names the path when the disk is full or the folder is read-only.
     """
-    content = data.encode() if isinstance(data, str) else data
+    with _beside(path, data, mode, owner) as temporary:
+        os.replace(temporary, path)
+
+
+def make_whole(path: Path, data: bytes | str, mode: int = PUBLIC) -> None:
+    """The same for a file that nobody has made yet: one that is there stays, also if it came to be meanwhile."""
+    with _beside(path, data, mode) as temporary, suppress(FileExistsError):
+        os.link(temporary, path)
+
+
+@contextmanager
+def _beside(path: Path, data: bytes | str, mode: int, owner: tuple[int, int] | None = None) -> Iterator[str]:
+    """A file beside `path` that holds `data`, on the disk; afterwards it is gone from there."""
     temporary = ""
     try:
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -31,14 +43,15 @@ def write_whole(path: Path, data: bytes | str, mode: int = PUBLIC, owner: tuple[
             os.fchmod(descriptor, mode)
             if owner:
                 os.fchown(descriptor, *owner)
-            file.write(content)
+            file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(descriptor)
-        os.replace(temporary, path)
+        yield temporary
     except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        raise cannot_write(path, error) from error
 
 
 def cannot_write(path: Path, error: OSError) -> EngineError:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from pathlib import Path
 import pyrage  # type: ignore[import-untyped]  # ships no types
 
 from blumeops.base.errors import UserError
-from blumeops.base.files import PRIVATE, cannot_write, write_whole
+from blumeops.base.files import PRIVATE, cannot_write, make_whole, write_whole
 from blumeops.secrets import keyrings
 
 VARIABLE = "SOPS_AGE_KEY_FILE"
@@ -122,23 +121,11 @@ def _create(path: Path) -> None:
     identity = pyrage.x25519.Identity.generate()
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     content = f"# created: {created}\n# public key: {identity.to_public()}\n{identity}\n".encode()
-    temporary = ""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, PRIVATE)
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        os.link(temporary, path)  # unlike a rename, never over a key that is there
-    except FileExistsError:
-        pass
     except OSError as error:
         raise cannot_write(path, error) from error
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+    make_whole(path, content, PRIVATE)
 
 
 def _unusable(path: Path, reason: str, hint: str = "") -> UserError:

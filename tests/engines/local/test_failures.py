@@ -128,6 +128,15 @@ def test_a_damaged_record_stops_nothing(engine: LocalEngine, state: Path) -> Non
     assert not processes_below(state)
 
 
+def test_another_key_of_stamps_is_no_change_by_hand(engine: LocalEngine, state: Path) -> None:
+    """A state folder whose key was lost says so once, and is at rest after that."""
+    apply(engine, units.caddy(), "started")
+    (state / "stamp.key").write_bytes(bytes(32))
+    assert engine.observe()["caddy"].drift == ("config/Caddyfile",)
+    apply(engine, units.caddy(), "unchanged")
+    assert engine.observe()["caddy"].drift == ()
+
+
 def test_units_that_never_served_are_known_and_removed(engine: LocalEngine, state: Path) -> None:
     """One that never got healthy, one without a program, and one whose controller was killed."""
     none = units.caddy().model_copy(update={"sources": (Source(kind="path", name="no-such-program"),)})

@@ -69,7 +69,7 @@ class Change:
             return self._move(program, "replaced" if self.unit.update == "replace" else "restarted")
         if self._ports_lost(serving):
             return self._move(program, "restarted")
-        return self._stay(serving)
+        return self._stay(serving, wanted)
 
     # before
 
@@ -127,9 +127,12 @@ class Change:
 
     # the four ways
 
-    def _stay(self, serving: Instance) -> Outcome:
+    def _stay(self, serving: Instance, wanted: Resolved) -> Outcome:
         """The instance is as wanted; it must run and be healthy."""
         action = "unchanged"
+        if (stamps := self._stamps(wanted)) != serving.written:  # the site's key is not the one of then
+            serving = serving.model_copy(update={"written": stamps})
+            self._keep(serving=serving)
         if serving.unit != self.unit or self.grants.told:
             self.grants.make(serving.slot)
         if serving.unit != self.unit:
@@ -169,8 +172,7 @@ class Change:
         except BlumeError as error:
             why, other = error.message, None if error.code in ("BLU712", "BLU902") else error
         if not why:
-            stamps = instance.stamps(wanted.files, instance.stamp_key(folders.state))
-            new = serving.model_copy(update={"unit": self.unit, "written": stamps})
+            new = serving.model_copy(update={"unit": self.unit, "written": self._stamps(wanted)})
             self._done(serving=new)
             self._switch(new)
             return Outcome(self.unit.unit, "reloaded")
@@ -225,6 +227,9 @@ class Change:
         self._done()
         return Outcome(self.unit.unit, action)
 
+    def _stamps(self, resolved: Resolved) -> dict[str, str]:
+        return instance.stamps(resolved.files, instance.stamp_key(self.site.folders.state))
+
     # parts of a move
 
     def _prepare(self, program: Program, old: Instance | None, beside: bool) -> tuple[Instance, int]:
@@ -237,8 +242,7 @@ class Change:
         if resolver.contained:
             resolver.contained.connect()
         resolved = resolver.whole(program)
-        stamps = instance.stamps(resolved.files, instance.stamp_key(site.folders.state))
-        new = new.model_copy(update={"written": stamps})
+        new = new.model_copy(update={"written": self._stamps(resolved)})
         self._keep(pending=new)
         instance.write(resolver.owned, self._folder(slot), resolved)
         self.record = helpers.initialise(unit, resolver, resolved.spec.env, site.records, self.record)

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from blumeops.base.files import PRIVATE, write_whole
+from blumeops.base.files import PRIVATE, make_whole, write_whole
 from blumeops.engines.local.folders import Folders
 from blumeops.engines.local.helpers import Granted
 from blumeops.engines.local.resolve import Resolved
@@ -78,7 +78,7 @@ def stamp_key(state: Path) -> bytes:
     """This state folder's own key, made at the first call."""
     path = state / "stamp.key"
     if not path.exists():
-        write_whole(path, secrets.token_bytes(32), PRIVATE)
+        make_whole(path, secrets.token_bytes(32), PRIVATE)  # units start at the same time, and have one key
     return path.read_bytes()
 
 
