@@ -76,6 +76,11 @@ def applied(folder: SiteFolder) -> Mapping[str, LocalUnit]:
     return _quiet(folder).applied() if (folder.path / "units").is_dir() else {}
 
 
+def compared(folder: SiteFolder) -> Mapping[str, LocalUnit]:
+    """The units that a plan begins with; none where the site was never up."""
+    return _quiet(folder).compared() if (folder.path / "units").is_dir() else {}
+
+
 def logs_of(folder: SiteFolder, service: str) -> list[Path]:
     """The files that a service, or the `controller`, writes to, one a slot; those of a deleted service are kept.
 

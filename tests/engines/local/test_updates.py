@@ -160,6 +160,7 @@ def test_provided_and_unavailable_are_only_told(engine: LocalEngine) -> None:
     web: LocalUnit = units.web("one").model_copy(update={"provided": "the console"})
     outcome = engine.apply(web, lambda line: None)
     assert (outcome.action, outcome.ok) == ("provided", True)
+    apply(engine, web, "unchanged")
     seen = engine.observe()["web"]
     assert (seen.state, seen.pid) == ("provided", 0)
 

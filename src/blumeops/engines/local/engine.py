@@ -120,6 +120,12 @@ class LocalEngine:
         records = self._site.records.all()
         return {name: form for name, record in records.items() if (form := serving_form(record))}
 
+    def compared(self) -> dict[str, LocalUnit]:
+        """What a plan begins with: what runs, and what was asked for and cannot be had here, of which nothing changes
+        as long as it is described in the same way."""
+        records = self._site.records.all()
+        return {name: form for name, record in records.items() if (form := serving_form(record) or lacking(record))}
+
     def known(self) -> set[str]:
         """Every unit of which there is something to take away by `remove`, whether it serves, ever did, or not."""
         return self._site.records.known()
@@ -181,8 +187,11 @@ class LocalEngine:
 
     def _note(self, unit: LocalUnit) -> Outcome:
         """A unit of which nothing runs: an earlier form that did is ended."""
+        before = self._site.records.all().get(unit.unit)
         self._end(unit.unit)
         self._site.records.write(Record(wanted=unit))
+        if unit.provided and before == Record(wanted=unit):
+            return Outcome(unit.unit, "unchanged")
         return Outcome(unit.unit, "provided" if unit.provided else "unavailable", unit.provided or unit.unavailable)
 
 
@@ -190,6 +199,12 @@ def serving_form(record: Record) -> LocalUnit | None:
     """The form of the unit that is in force."""
     nothing_runs = record.wanted.provided or record.wanted.unavailable or record.wanted.kind == "job"
     return record.wanted if nothing_runs else record.serving.unit if record.serving else None
+
+
+def lacking(record: Record) -> LocalUnit | None:
+    """The form whose program cannot be had here."""
+    why = record.refused
+    return record.wanted if why and why.code == "BLU701" and why.digest == digest_of(record.wanted) else None
 
 
 def local_engine(
