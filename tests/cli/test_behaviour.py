@@ -27,6 +27,8 @@ COMMANDS = [
     "check",
     "show",
     "plan",
+    "preview",
+    "comment",
     "render",
     "up",
     "down",

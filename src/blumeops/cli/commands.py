@@ -128,6 +128,13 @@ def _change(commands: _Commands) -> None:
     plan.add_argument("--fail-on-exposure", action="store_true", help="exit with 1 when who reaches what changes")
     plan.add_argument("--no-diff", action="store_true", help="the words alone")
     plan.add_argument("--markdown", action="store_true", help="for the comment of a pull request; diffs are folded")
+    about = "a branch beside the lab that runs, with ports, data and secrets of its own"
+    preview = commands.add("preview", about, commands.key)
+    preview.add_argument("branch", nargs="?", metavar="BRANCH", help="or a revision (default: all previews are listed)")
+    preview.add_argument("services", nargs="*", metavar="SERVICE", help="these, and what they need (default: all)")
+    preview.add_argument("--down", action="store_true", help="take it away, with all that it kept")
+    about = "take what cannot be generated from the lab's store"
+    preview.add_argument("--with-secrets", action="store_true", help=about)
     commands.add("sync", "bring the lab to its revision now, instead of at the next push")
     about = "back to a revision that was applied, as a new commit on main; data stays as it is"
     about_revision = "default: the last one that was applied and differs from main"

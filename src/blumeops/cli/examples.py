@@ -8,7 +8,7 @@ from __future__ import annotations
 GROUPS = {
     "start": ("init", "doctor", "up", "down"),
     "look": ("status", "logs", "history", "show", "whatif"),
-    "change": ("check", "plan", "sync", "rollback", "run"),
+    "change": ("check", "plan", "preview", "sync", "rollback", "run"),
     "secrets": ("secret", "op", "connect"),
     "network": ("reach", "policy"),
     "other engines and forges": ("render", "hook", "comment"),
@@ -36,6 +36,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "blumeops plan --no-diff",
         "blumeops plan --from main",
         "blumeops plan --from main --to idea --merge-base --markdown > plan.md",
+    ),
+    "preview": (
+        "blumeops preview faster-polling",
+        "blumeops preview faster-polling miniflux",
+        "blumeops preview faster-polling --down",
     ),
     "sync": ("blumeops sync",),
     "rollback": ("blumeops rollback", "blumeops rollback c3b8be6c"),

@@ -20,7 +20,7 @@ _MODULES = {
     "init": "init", "schema": "init", "doctor": "doctor",
     "show": "show",
     "check": "describe", "plan": "plan", "render": "render", "up": "run", "down": "run", "sync": "run",
-    "rollback": "run", "run": "job",
+    "rollback": "run", "run": "job", "preview": "preview",
     "controller": "run", "credential": "credential", "status": "watch", "logs": "logs", "history": "watch",
     "hook": "hook", "comment": "comment", "op": "op", "connect": "connect", "secret": "secret", "policy": "policy",
     "reach": "reach", "whatif": "whatif",

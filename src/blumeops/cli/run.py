@@ -38,7 +38,7 @@ def up(arguments: argparse.Namespace) -> int:
             output.say_json({"version": 1, "findings": [finding.as_json() for finding in checked.findings]})
         return 1
     _refuse_foreign(where)
-    with _alone(where.site):
+    with alone(where.site):
         _claim(where)  # before anything else is made: another `up` sees an empty folder, or a site that is this lab's
         app.prepare(where.site)
         create = not app.holds_secrets(where.site, where.lab, where.folder)
@@ -46,9 +46,9 @@ def up(arguments: argparse.Namespace) -> int:
         begun = app.seed(where.site, where.lab, where.folder, output.progress)
         settings = app.settings_of(where.site, where.lab, checked.passed.lab.settings)
         app.start_controller(where.site, settings.here, key, output.progress)
-    code = _follow(where.site)
+    code = follow(where.site)
     pruned = prune.prune(where, arguments)
-    settled = _say_status(where.site, arguments.json)
+    settled = say_status(where.site, arguments.json)
     if not arguments.json:
         _say_next(where, settings, key, app.root_certificate(where.site, settings.network.proxy))
     if not app.same_as_forge(where.site, where.lab, where.folder):
@@ -64,10 +64,10 @@ def down(arguments: argparse.Namespace) -> int:
     if not where.site.lab_name.is_file():
         output.progress(f"{where.lab} is not up: {where.site.path} holds no site")
         return 0
-    with _alone(where.site):
+    with alone(where.site):
         pruned = prune.prune(where, arguments)  # while the providers of databases run
         app.stop_all(where.site, output.progress)
-        _note_stopped(where.site)
+        note_stopped(where.site)
     if arguments.json:
         output.say_json({"version": 1, "lab": where.lab, "up": False, "state": str(where.site.path)})
     else:
@@ -76,7 +76,7 @@ def down(arguments: argparse.Namespace) -> int:
     return 0 if pruned else 1
 
 
-def _note_stopped(site: SiteFolder) -> None:
+def note_stopped(site: SiteFolder) -> None:
     """Status says that nothing runs. A damaged database says nothing; the next `up` sets it aside."""
     try:
         if read_database(site.path):
@@ -92,9 +92,9 @@ def _note_stopped(site: SiteFolder) -> None:
 def sync(arguments: argparse.Namespace) -> int:
     """`blumeops sync`: 0 when what is on main is applied."""
     site = place(arguments).site
-    code = _follow(site, restore=True)
+    code = follow(site, restore=True)
     if arguments.json:
-        _say_status(site, as_json=True)
+        say_status(site, as_json=True)
     return code
 
 
@@ -105,7 +105,7 @@ def rollback(arguments: argparse.Namespace) -> int:
     output.progress(f"back to {target[:8]}")
     code = told(ask.request_rollback(where.site, target))
     if arguments.json:
-        _say_status(where.site, as_json=True)
+        say_status(where.site, as_json=True)
     elif not code:
         output.progress("main has a new commit: git pull")
     return code
@@ -121,7 +121,7 @@ def controller(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _say_status(site: SiteFolder, as_json: bool) -> bool:
+def say_status(site: SiteFolder, as_json: bool) -> bool:
     """Show it; whether all is settled."""
     database = read_database(site.path)
     assert database is not None
@@ -150,7 +150,7 @@ def _say_next(where: Place, settings: Settings, key: Key, root: Path) -> None:
     output.say(f"keep       {opener} opens the lab's secrets: have a copy elsewhere")
 
 
-def _follow(site: SiteFolder, restore: bool = False) -> int:
+def follow(site: SiteFolder, restore: bool = False) -> int:
     """Ask for a sync and print its lines; returns the exit code."""
     return told(ask.request_sync(site, restore))
 
@@ -165,7 +165,7 @@ def told(lines: Iterator[str | int]) -> int:
 
 
 @contextmanager
-def _alone(site: SiteFolder) -> Iterator[None]:
+def alone(site: SiteFolder) -> Iterator[None]:
     """Only one `up` or `down` at a time. Raises EngineError `BLU792`, `BLU903`."""
     try:  # its mode is for `prepare` to set: services may be at work in it
         site.path.mkdir(parents=True, exist_ok=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from blumeops.app import ask
+from blumeops.app import ask, previews
 from blumeops.app import site as app
 from blumeops.base.errors import Unavailable, UserError
 from blumeops.base.site import SiteFolder
 from blumeops.cli import output, prune
 from blumeops.cli.place import place
+from blumeops.forge.git import printable
 from blumeops.status import audience, records, remote, shown, warnings
 from blumeops.status.database import Database, read_database
 
@@ -33,6 +35,7 @@ def status(arguments: argparse.Namespace) -> int:
         say_remote(followed)
         say_warnings(site)
         prune.say_kept(site)
+        say_previews(site)
         if not alive:
             output.progress("the controller does not run: this is what it saw last; start it with `blumeops up`")
     if arguments.wait and not alive:
@@ -103,6 +106,13 @@ def say_warnings(site: SiteFolder) -> None:
     """What is not as it should be, though the lab does without."""
     for text in warnings.read(site.path).values():
         output.say(output.paint(f"warning: {text}", "wait"))
+
+
+def say_previews(site: SiteFolder) -> None:
+    """A line about each branch of the lab that stands beside it."""
+    for each in previews.known(site).values():
+        branch = shlex.quote(printable(each.branch))
+        output.progress(f"preview of {branch} at {each.revision[:8]}: `blumeops preview {branch} --down` takes it away")
 
 
 def _short(reason: str) -> str:

@@ -232,11 +232,27 @@ class Repository:
         if (folder / ".git").exists() and (fetched := self._fetch_head(folder)):
             revision = fetched
         else:
-            revision = self._commit_folder(folder, exclude)
+            revision = self.commit_folder(folder, f"Import {folder.name}\n", exclude)
         for finding in look(self.path, revision).findings:
             raise UserError(finding.code, finding.subject, finding.message, finding.hint, finding.place)
         admit(revision)
         return self.advance(revision, None)
+
+    def commit_folder(self, folder: Path, message: str, exclude: Sequence[Path] = ()) -> str:
+        """A commit, without a parent, of the files in `folder` but for what `.gitignore` and `exclude` name; no branch
+        moves there. Raises UserError `BLU605` where there are none."""
+        folder = folder.resolve()
+        inside = [path.resolve().relative_to(folder) for path in exclude if path.resolve().is_relative_to(folder)]
+        with self._index() as index:
+            env = index | {"GIT_WORK_TREE": str(folder), "GIT_DIR": str(self.path)}
+            left_out = [f":(exclude,literal){path}" for path in inside]
+            argv = ["git", "-C", str(folder), "add", "--all", "--", ".", *left_out]
+            done = run(argv, env=environment(env), seconds=300)
+            if done.code:
+                raise EngineError("BLU600", "git add", done.words)
+            if not git(self.path, "ls-files", "-z", env=index):
+                raise UserError("BLU605", str(folder), "has no files to import", "a lab has at least a lab.yaml")
+            return self._commit_index(index, message, None)
 
     def advance(self, revision: str, old: str | None) -> str:
         """Move main from `old` to `revision`; returns that. One who brought it there meanwhile did our work: a look at
@@ -319,19 +335,6 @@ class Repository:
             options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow")
             git(self.path, "fetch", *options, "--end-of-options", str(folder), "HEAD", env=env, seconds=300)
             return commit_id(revision)
-
-    def _commit_folder(self, folder: Path, exclude: Sequence[Path]) -> str:
-        inside = [path.resolve().relative_to(folder) for path in exclude if path.resolve().is_relative_to(folder)]
-        with self._index() as index:
-            env = index | {"GIT_WORK_TREE": str(folder), "GIT_DIR": str(self.path)}
-            left_out = [f":(exclude,literal){path}" for path in inside]
-            argv = ["git", "-C", str(folder), "add", "--all", "--", ".", *left_out]
-            done = run(argv, env=environment(env), seconds=300)
-            if done.code:
-                raise EngineError("BLU600", "git add", done.words)
-            if not git(self.path, "ls-files", "-z", env=index):
-                raise UserError("BLU605", str(folder), "has no files to import", "a lab has at least a lab.yaml")
-            return self._commit_index(index, f"Import {folder.name}\n", None)
 
 
 def _commit(line: str) -> Commit:
