@@ -20,7 +20,7 @@ from tests.e2e.test_first import eventually
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.slow]
 
-KILLS = int(os.environ.get("BLUMEOPS_KILLS", "12"))
+KILLS = int(os.environ.get("BLUMEOPS_KILLS", "24"))
 """How often the controller is killed; `make chaos` asks for hundreds."""
 APP = Path(__file__).with_name("apps") / "web"
 
