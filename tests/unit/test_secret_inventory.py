@@ -37,6 +37,13 @@ def test_each_reference_once_with_all_its_users() -> None:
     assert admin.uses[0].place.file.startswith("services/")
 
 
+def test_what_something_built_in_stands_in_for_gets_no_secret_here() -> None:
+    """The forge is ours at site `here`; at home forgejo reads its keys."""
+    (use,) = entries("blumeops")["op://blumeops/forgejo/secret-key"].uses
+    assert use.here == ()
+    assert use.home == "`op read` by the playbook of indri"
+
+
 def test_delivery_by_file_and_to_those_who_need_a_database() -> None:
     """The superuser's password is also in the environment of the command that makes another's database."""
     use = entries("first")["op://first/postgresql/superuser-password"].uses[0]

@@ -92,8 +92,7 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
     sources = [source for source in sources if source.kind != "release" or source.sha256]  # else a page for people
     if not _may_be_contained(app):
         sources = [source for source in sources if source.kind != "container"]
-    way = None if service.service.app else way_of(service.service)
-    unavailable = ELSEWHERE[way] if way else ""
+    unavailable = _elsewhere(service)
     files = {name: say(text) for name, text in wiring.files.items()}
     backup = checked.lab.settings.backup
     keeper = any(file.derived == "backup" for file in app.files.values())
@@ -163,6 +162,17 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
         url=service.here_url,
         heal=service.heal,
     )
+
+
+def is_run(service: ServiceFacts) -> bool:
+    """Whether anything of it runs at this site, where its program can be had: nothing stands in for it."""
+    return service.app.app not in BUILT_IN and not _elsewhere(service)
+
+
+def _elsewhere(service: ServiceFacts) -> str:
+    """Why it runs at site `home` alone; empty: it does not."""
+    way = None if service.service.app else way_of(service.service)
+    return ELSEWHERE[way] if way else ""
 
 
 def _may_be_contained(app: App) -> bool:

@@ -14,6 +14,7 @@ from blumeops.base.findings import Place
 from blumeops.facts.derive import Facts, Recipe, SecretUse, ServiceFacts
 from blumeops.facts.parts import SecretFile, SecretValue, Text
 from blumeops.lab.model import Lab
+from blumeops.render.local import is_run
 from blumeops.secrets.references import Reference
 
 
@@ -72,7 +73,7 @@ def _parsed(text: str) -> Reference | None:
 
 
 def _use(lab: Lab, facts: Facts, service: ServiceFacts, secret: SecretUse) -> Use:
-    here = [*_own(service, secret), *_for_others(facts, service, secret.reference)]
+    here = [*_own(service, secret), *_for_others(facts, service, secret.reference)] if is_run(service) else []
     cluster = service.service.cluster
     home = (
         f"ExternalSecret in {service.name} of {cluster}" if cluster else f"`op read` by the playbook of {service.host}"
