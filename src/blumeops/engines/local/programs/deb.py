@@ -95,7 +95,7 @@ def _download(package: str, version: str, home: Path, conf: Path, say: Callable[
         downloads.mkdir()
         wanted = needed(package, conf)
         what, count = f"{package} {version}", len(wanted)
-        say(f"{what}: downloading {megabytes(sum(wanted.values()))} in {count} packages: {', '.join(wanted)}")
+        say(f"{what}: downloading {megabytes(sum(wanted.values()))} in {_packages(count)}: {', '.join(wanted)}")
         libraries = [name for name in wanted if name != package]
         with watched(downloads, count, Progress(what, sum(wanted.values()), say)):
             done = _apt(conf, "download", f"{package}={candidate}", *libraries, cwd=downloads)
@@ -103,7 +103,7 @@ def _download(package: str, version: str, home: Path, conf: Path, say: Callable[
                 # The lists may be older than the archive.
                 must(_apt(conf, "update"), "BLU703", "apt-get update")
                 must(_apt(conf, "download", package, *libraries, cwd=downloads), "BLU703", "apt-get download")
-        say(f"{what}: unpacking {count} packages")
+        say(f"{what}: unpacking {_packages(count)}")
         for file in sorted(downloads.glob("*.deb")):
             must(run(["dpkg-deb", "-x", str(file), str(tree)], seconds=SECONDS), "BLU703", file.name)
         _find_modules(tree)
@@ -192,3 +192,7 @@ def _find_modules(tree: Path) -> None:
 
 def _shared(folder: Path) -> bool:
     return any(folder.glob("*.so*"))
+
+
+def _packages(count: int) -> str:
+    return "1 package" if count == 1 else f"{count} packages"
