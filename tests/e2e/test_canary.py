@@ -298,7 +298,8 @@ def test_new_values(ground: Ground, site: Watched, seeker: Seeker, clone: Clone)
     assert "has the old values again" in said
     assert "***" in said
     ground.printed.append(("secret set, refused", said))
-    site.run("secret", "rotate", "miniflux.database_password", "spill.encoded")
+    made = site.run("secret", "rotate", "miniflux.database_password", "spill.encoded").stderr
+    assert "restarts: miniflux, spill\nfrom its next run on: borgmatic\n" in made
     for name in ("miniflux.database", "spill.encoded"):
         seeker.know(f"{name}#2", value_unseen(site, PLANTED[name]))
     assert site.serves()

@@ -129,7 +129,11 @@ def _told(
     users = tuple(name for name, unit in revision.units.items() if references(unit) & set(changed))
     told = [f"{each}: a new value" for each in changed]
     if changed:
-        told.append(f"restarts: {', '.join(users)}" if users else "nothing that runs here uses it")
+        jobs = [name for name in users if revision.units[name].kind == "job"]
+        services = [name for name in users if name not in jobs]
+        told += [f"restarts: {', '.join(services)}"] if services else []
+        told += [f"from its next run on: {name}" for name in jobs]
+        told += [] if users else ["nothing that runs here uses it"]
     return users, (*told, *lines)
 
 
