@@ -29,6 +29,7 @@ def main() -> None:
     """Measure everything, a line each."""
     print(f"{'what':58} {'measured':>12} {'bar':>10}   beside it")
     check()
+    render()
     large()
     policy(row)
     with running() as (site, up_seconds):
@@ -54,27 +55,57 @@ def check() -> None:
         f"{ratio:.1f} x importing pydantic and PyYAML ({statistics.median(floor):.3f} s)")  # fmt: skip
 
 
+def render() -> None:
+    """`blumeops render --site home` of the example lab and of a large one: into an empty folder, beside a copy of what
+    came out, and again."""
+    with tempfile.TemporaryDirectory() as folder:
+        _render(REPOSITORY / "labs/blumeops", Path(folder), "labs/blumeops", 0.3)
+    with large_lab(1_000) as lab:
+        _render(lab, lab, "1,000 services", 3.0)
+
+
+def _render(lab: Path, folder: Path, name: str, bar: float) -> None:
+    argv = [str(BLUMEOPS), "render", "--site", "home", "--lab", str(lab), "--out"]
+    first, copies = [], []
+    for number in range(3):
+        out = folder / f"out-{number}"
+        first.append(timed([*argv, str(out)]))
+        copies.append(timed(["cp", "-r", str(out), f"{out}.copy"]))
+    count = sum(path.is_file() for path in (folder / "out-0").rglob("*"))
+    row(f"render of {name}, whole process", statistics.median(first), bar,
+        f"cp -r of the {count:,} files: {statistics.median(copies):.3f} s")  # fmt: skip
+    again = statistics.median(timed([*argv, str(folder / "out-0")]) for _ in range(RUNS))
+    row("the same when all of it is there", again, bar)
+
+
 def large() -> None:
     """Check and plan of many services: the cost of one must not grow."""
     for count, bar in ((1_000, 1.5), (10_000, 15.0)):
-        with tempfile.TemporaryDirectory() as folder:
-            lab = Path(folder)
-            (lab / "services").mkdir()
-            (lab / "lab.yaml").write_text(
-                "lab: large\nhosts: {server: {os: linux, role: compute}}\n"
-                "clusters: {k: {host: server}}\nnetwork: {tailnet: t.ts.net, domain: ops.example.org}\n"
-            )
-            entry = (
-                "web-{0}:\n  cluster: k\n  name: site-{0}\n  image: registry.example.org/web:1.{0}\n"
-                "  ports: {{http: 8080}}\n  state: none\n  env:\n    A: value {0}\n    B: '{{{{ service.url }}}}'\n"
-            )
-            text = "caddy: {host: server}\n" + "".join(entry.format(number) for number in range(count))
-            (lab / "services/all.yaml").write_text(text)
-            argv = [str(BLUMEOPS), "plan", "--no-diff", "--lab", folder, "--state", str(lab / "state")]
+        with large_lab(count) as lab:
+            argv = [str(BLUMEOPS), "plan", "--no-diff", "--lab", str(lab), "--state", str(lab / "state")]
             runs = [timed(argv) for _ in range(3 if count < 5000 else 1)]
             each = statistics.median(runs) / count * 1000
             row(f"check and plan of {count:,} services, whole process", statistics.median(runs), bar,
                 f"{each:.2f} ms a service")  # fmt: skip
+
+
+@contextmanager
+def large_lab(count: int) -> Iterator[Path]:
+    """A lab of that many services in one cluster, all behind one proxy."""
+    with tempfile.TemporaryDirectory() as folder:
+        lab = Path(folder)
+        (lab / "services").mkdir()
+        (lab / "lab.yaml").write_text(
+            "lab: large\nhosts: {server: {os: linux, role: compute}}\n"
+            "clusters: {k: {host: server}}\nnetwork: {tailnet: t.ts.net, domain: ops.example.org}\n"
+        )
+        entry = (
+            "web-{0}:\n  cluster: k\n  name: site-{0}\n  image: registry.example.org/web:1.{0}\n"
+            "  ports: {{http: 8080}}\n  state: none\n  env:\n    A: value {0}\n    B: '{{{{ service.url }}}}'\n"
+        )
+        text = "caddy: {host: server}\n" + "".join(entry.format(number) for number in range(count))
+        (lab / "services/all.yaml").write_text(text)
+        yield lab
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What three labs become for Ansible, file by file, and that real programs take every one of them.
+"""What four labs become for Ansible, file by file, and that real programs take every one of them.
 
 `UPDATE=1 pytest tests/golden/test_ansible.py` writes the files anew: read the diff before you commit it.
 """
@@ -24,9 +24,11 @@ from blumeops.render.ansible import render
 
 HERE = Path(__file__).resolve().parent / "ansible"
 REPOSITORY = HERE.parents[2]
-LABS = {"first": REPOSITORY / "labs" / "first", **{name: HERE / "labs" / name for name in ("native", "releases")}}
-EVERY = {**LABS, "blumeops": REPOSITORY / "labs" / "blumeops"}
-"""And one with a Mac, jobs, shares and DNS: its files are not kept here."""
+LABS = {
+    **{name: REPOSITORY / "labs" / name for name in ("first", "blumeops")},
+    **{name: HERE / "labs" / name for name in ("native", "releases")},
+}
+"""`blumeops` has a Mac, jobs, shares and DNS."""
 
 LAUNCHD: dict[str, type] = {
     "Label": str, "ProgramArguments": list, "EnvironmentVariables": dict, "RunAtLoad": bool, "KeepAlive": dict,
@@ -41,13 +43,13 @@ SECTIONS = {"Unit", "Service", "Timer", "Install"}
 
 @cache
 def rendered(lab: str) -> FileTree:
-    """The files of one of EVERY."""
-    checked = check_folder(EVERY[lab])
+    """The files of one of LABS."""
+    checked = check_folder(LABS[lab])
     assert checked.passed, checked.findings
     return render(checked.passed)
 
 
-@pytest.fixture(params=EVERY)
+@pytest.fixture(params=LABS)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Each lab's files in a folder of their own: the folder `ansible`."""
     rendered(request.param).write(tmp_path)

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from blumeops.base.tree import FileTree
 from blumeops.checks.check import check_folder
 from blumeops.lab.app import App
+from blumeops.render import yaml as writer
 from blumeops.render.ansible import BECOMES, render
-from blumeops.render.ansible import yaml as writer
 from blumeops.render.ansible.speak import SECRETS, account, comment
 from blumeops.render.ansible.units import env_template
 from blumeops.render.ansible.words import Expression, Said, in_file, in_plist, in_variable, quoted
@@ -302,7 +302,7 @@ def survives(read: Read, value: str) -> None:
     within = f"{{{{ {SECRETS}[{quoted(value)}] }}}}"
     variables = {"x": "<{{ not evaluated }}\\>", SECRETS: {value: "secret"}}
     texts = {"plain": in_variable(plain), "mixed": in_variable(mixed), "within": within, "listed": [in_variable(plain)]}
-    got = read(writer.mapping(texts), variables)
+    got = read(writer.text(texts), variables)
     around = f"{value}<{{{{ not evaluated }}}}\\>{value}"
     assert got == {"plain": value, "mixed": around, "within": "secret", "listed": [value]}
     assert read("a: b\n", variables, "{# header #}\n" + in_file((*mixed, "|"))) == around + "|"
@@ -320,7 +320,7 @@ def test_sh_reads_the_environment_file_as_it_was_meant(read: Read, values: Seque
             return f"test_{name}"
 
     wanted = {f"V{number}": value for number, value in enumerate(values)}
-    variables = writer.mapping({"test_env": {name: in_variable((value,)) for name, value in wanted.items()}})
+    variables = writer.text({"test_env": {name: in_variable((value,)) for name, value in wanted.items()}})
     file = tmp_path / "env"
     file.write_bytes(read(variables, {}, env_template(Named())).encode())  # type: ignore[arg-type]  # has all it asks for
     done = subprocess.run(

@@ -17,13 +17,16 @@ PRIVATE = 0o600
 PUBLIC = 0o644
 
 
-def write_whole(path: Path, data: bytes | str, mode: int = PUBLIC, owner: tuple[int, int] | None = None) -> None:
+def write_whole(
+    path: Path, data: bytes | str, mode: int = PUBLIC, owner: tuple[int, int] | None = None, *, flushed: bool = True
+) -> None:
     """Write beside `path`, flush to disk, then rename: a reader sees the old file or the new one, never half.
 
     `owner`: the user and group that it belongs to, from the moment at which it can be seen under its name.
+    `flushed`: that it survives a loss of power, which takes a few milliseconds; not for what can be derived again.
     Raises EngineError `BLU903` that names the path when the disk is full or the folder is read-only.
     """
-    with _beside(path, data, mode, owner) as temporary:
+    with _beside(path, data, mode, owner, flushed) as temporary:
         os.replace(temporary, path)
 
 
@@ -34,7 +37,9 @@ def make_whole(path: Path, data: bytes | str, mode: int = PUBLIC) -> None:
 
 
 @contextmanager
-def _beside(path: Path, data: bytes | str, mode: int, owner: tuple[int, int] | None = None) -> Iterator[str]:
+def _beside(
+    path: Path, data: bytes | str, mode: int, owner: tuple[int, int] | None = None, flushed: bool = True
+) -> Iterator[str]:
     """A file beside `path` that holds `data`, on the disk; afterwards it is gone from there."""
     temporary = ""
     try:
@@ -45,7 +50,8 @@ def _beside(path: Path, data: bytes | str, mode: int, owner: tuple[int, int] | N
                 os.fchown(descriptor, *owner)
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
-            os.fsync(descriptor)
+            if flushed:
+                os.fsync(descriptor)
         yield temporary
     except OSError as error:
         raise cannot_write(path, error) from error

@@ -33,13 +33,17 @@ class FileTree:
         """One file as text. Raises KeyError where there is none."""
         return self.files[path].decode()
 
-    def write(self, folder: Path) -> list[Path]:
-        """Write what differs below `folder`, each file whole; returns the files written. Others stay."""
-        written = []
+    def write(self, folder: Path, *, flushed: bool = True) -> list[Path]:
+        """Write what differs below `folder`, each file whole; returns the files written. Others stay. `flushed`: they
+        survive a loss of power; what can be derived again does not have to, and is found to differ then."""
+        written: list[Path] = []
+        made: set[Path] = set()
         for path in self:
             target = folder / path
             if not target.is_file() or target.read_bytes() != self.files[path]:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(target, self.files[path])
+                if target.parent not in made:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    made.add(target.parent)
+                write_whole(target, self.files[path], flushed=flushed)
                 written.append(target)
         return written

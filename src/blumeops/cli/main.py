@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -25,6 +26,9 @@ _MODULES = {
     "hook": "hook", "comment": "comment", "op": "op", "connect": "connect", "secret": "secret", "policy": "policy",
     "reach": "reach", "whatif": "whatif",
 }  # fmt: skip
+
+_ENDS_SOON = {"check", "plan", "render", "show", "reach", "whatif"}
+"""Commands that end before there is much garbage: looking for it takes a tenth of their time."""
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -71,6 +75,8 @@ def _run(top: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     if arguments.command == "completion":
         print(_completion(top, arguments.shell))
         return 0
+    if arguments.command in _ENDS_SOON:
+        gc.disable()
     module = importlib.import_module(f"blumeops.cli.{_MODULES[arguments.command]}")
     code: int = getattr(module, arguments.command)(arguments)
     return code

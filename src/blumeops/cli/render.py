@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +32,7 @@ def render(arguments: argparse.Namespace) -> int:
     if arguments.diff is not None:
         return _diff(arguments, tree)
     stale = _stale(arguments.out, tree)
-    written = tree.write(arguments.out)
+    written = tree.write(arguments.out, flushed=False)
     listed = "".join(f"{path}\n" for path in [*tree, *stale])
     if not (arguments.out / LIST).is_file() or (arguments.out / LIST).read_text() != listed:
         write_whole(arguments.out / LIST, listed.encode())
@@ -65,6 +64,8 @@ def _diff(arguments: argparse.Namespace, tree: FileTree) -> int:
 
 
 def _unified(path: str, before: bytes | None, after: bytes | None) -> list[str]:
+    import difflib
+
     one, other = ((data or b"").decode(errors="replace").splitlines() for data in (before, after))
     names = ("/dev/null" if before is None else f"a/{path}", "/dev/null" if after is None else f"b/{path}")
     return list(difflib.unified_diff(one, other, *names, lineterm=""))

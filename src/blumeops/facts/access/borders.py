@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from blumeops.facts.access.access import Reason
@@ -143,15 +144,24 @@ class Borders:
 
     def _allowed(self, user: ServiceFacts) -> Iterator[Outward]:
         """Services elsewhere that let it in, by its name or as a pod."""
-        for name in sorted(self.facts.services):
-            used = self.facts.services[name]
-            if used.service.place == user.service.place:
-                continue
-            for entry in used.service.allow:
-                who = caller(self.lab, entry)
-                if who is not None and (who.kind == "cluster" or (who.kind, who.name) == ("service", user.name)):
-                    reason = Reason(self.lab.service_place(name, "allow"), f"{name}: allow: [{entry}]")
-                    yield from self._by_name(user, used, reason)
+        for used, entry, who in self._opened:
+            if used.service.place != user.service.place and (who is None or who == user.name):
+                reason = Reason(self.lab.service_place(used.name, "allow"), f"{used.name}: allow: [{entry}]")
+                yield from self._by_name(user, used, reason)
+
+    @cached_property
+    def _opened(self) -> tuple[tuple[ServiceFacts, str, str | None], ...]:
+        """Each entry of `allow:` that lets pods in, in the order of names: of which service (None: of all)."""
+        found = (
+            (used, entry, caller(self.lab, entry))
+            for _, used in sorted(self.facts.services.items())
+            for entry in used.service.allow
+        )
+        return tuple(
+            (used, entry, None if who.kind == "cluster" else who.name)
+            for used, entry, who in found
+            if who is not None and who.kind in ("cluster", "service")
+        )
 
     def _backup(self, user: ServiceFacts) -> Iterator[Outward]:
         backup = self.lab.settings.backup

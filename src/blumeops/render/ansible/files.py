@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from blumeops.render.ansible import install, tasks, units, yaml
+from blumeops.render import yaml
+from blumeops.render.ansible import install, tasks, units
 from blumeops.render.ansible.handlers import handlers
 from blumeops.render.ansible.role import Role
 from blumeops.render.ansible.speak import comment, config_name
@@ -21,14 +22,14 @@ def role_files(role: Role) -> dict[str, str]:
     """Every file of the role, by its path below the role's folder."""
     origin = comment(role.lab.service_files[role.name], f"service {role.name}")
     documents = {
-        "defaults/main.yml": yaml.mapping(role.defaults()),
-        "vars/linux.yml": yaml.mapping(role.on_linux()),
-        "vars/darwin.yml": yaml.mapping(role.on_macos()),
+        "defaults/main.yml": yaml.text(role.defaults()),
+        "vars/linux.yml": yaml.text(role.on_linux()),
+        "vars/darwin.yml": yaml.text(role.on_macos()),
         "tasks/main.yml": yaml.listing(tasks.main(role)),
         "tasks/linux.yml": yaml.listing(install.linux(role)),
         "tasks/macos.yml": yaml.listing(install.macos(role)),
         "handlers/main.yml": yaml.listing(handlers(role)),
-        "meta/main.yml": yaml.mapping(_meta(role)),
+        "meta/main.yml": yaml.text(_meta(role)),
     }
     made = {path: f"# {origin}\n---\n{text}" for path, text in documents.items()}
     templates = {

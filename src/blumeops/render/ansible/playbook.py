@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from blumeops.lab.model import Host
-from blumeops.render.ansible import yaml
+from blumeops.render import yaml
 from blumeops.render.ansible.speak import SECRETS, comment
 from blumeops.render.ansible.words import in_variable
 
@@ -31,7 +31,7 @@ def inventory(hosts: Mapping[str, Host]) -> str:
     for name, host in hosts.items():
         reached = {"ansible_host": host.address} if host.address else None
         groups.setdefault(host.os, {"hosts": {}})["hosts"][name] = reached
-    return f"# {comment('lab.yaml', 'its hosts')}\n---\n" + yaml.mapping({"all": {"children": groups}})
+    return f"# {comment('lab.yaml', 'its hosts')}\n---\n" + yaml.text({"all": {"children": groups}})
 
 
 def playbook(

@@ -9,10 +9,10 @@ https://jinja.palletsprojects.com/templates/#escaping, systemd.syntax(7), system
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
 
 _MARKER = re.compile(r"\{(?:[{%#]|\Z)")
 _SETTINGS = "#jinja2:"
@@ -73,9 +73,15 @@ def in_unit(said: Said) -> str:
 def in_plist(said: Said) -> str:
     """The text of a string element in the template of a plist."""
     return "".join(
-        f"{{{{ {piece.text} | escape }}}}" if isinstance(piece, Expression) else _inert(escape(piece, {"\r": "&#13;"}))
+        f"{{{{ {piece.text} | escape }}}}"
+        if isinstance(piece, Expression)
+        else _inert(html.escape(piece, quote=False).replace("\r", "&#13;"))
         for piece in said
     )
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text, quote=False).replace("\r", "&#13;")
 
 
 def _doubled(text: str) -> str:

@@ -1,39 +1,20 @@
-"""Manifests as Python values, and the YAML that people and every reader of it understand alike.
-
-Enters: dicts with keys in the order in which people write them. Leaves: one file, its origin on the first line.
-Promised: readers of YAML 1.1 (kubectl, Argo CD) and of 1.2 find the same values, and equal input gives equal bytes.
-So a text stands bare only when no reader could take it for anything else. (PyYAML's writer quotes only what
-PyYAML itself would misread, and takes ten times as long.)
-"""
+"""Manifests as Python values: how they are laid on each other, and the file that several of them become."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from blumeops.render import yaml
 
 Manifest = dict[str, Any]
 
 
-class Noted(Manifest):
-    """An item of a list with a comment before it: why it is there. Readers of YAML see the item alone."""
-
-    def __init__(self, note: str, content: Mapping[str, Any]) -> None:
-        super().__init__(content)
-        self.note = "".join(char if char.isprintable() else " " for char in note)
-
-
-_BARE = re.compile(r"(?:--?)?[A-Za-z/_$](?:[^\s:#]|:(?=\S)| (?=[^\s#])|(?<=\S)#)*")
-_WORDS = re.compile(r"y|n|yes|no|on|off|true|false|null", re.IGNORECASE)
-_LIST_ITEM = "- "
-
-
-def dump(header: str, manifests: Iterable[Mapping[str, Any]]) -> bytes:
+def dump(header: str, manifests: Iterable[Manifest]) -> bytes:
     """One YAML file: `header` as its first line, a comment; then the documents."""
-    documents = ("".join(f"{line}\n" for line in _lines(manifest)) for manifest in manifests)
-    return (f"# {header}\n" + "---\n".join(documents)).encode()
+    return (f"# {header}\n" + "---\n".join(map(yaml.text, manifests))).encode()
 
 
 def digest(content: Any) -> str:
@@ -61,64 +42,3 @@ def _name(item: Any) -> str:
         return ""
     metadata = item.get("metadata")
     return str(item.get("name") or (metadata.get("name", "") if isinstance(metadata, Mapping) else ""))
-
-
-def _lines(value: Any) -> Iterator[str]:
-    """A map or a list in block style; everything within is two columns further in."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _after(f"{_scalar(key)}:", inner)
-    else:
-        for inner in value:
-            if isinstance(inner, Noted):
-                yield f"# {inner.note}"
-            if isinstance(inner, Mapping | list | tuple) and inner:
-                first, *rest = _lines(inner)
-                yield _LIST_ITEM + first
-                yield from _moved(rest)
-            else:
-                yield from _after("-", inner)
-
-
-def _after(begun: str, value: Any) -> Iterator[str]:
-    """The lines of `value` behind a key or the sign of an item."""
-    if isinstance(value, Mapping | list | tuple):
-        yield begun if value else f"{begun} {'{}' if isinstance(value, Mapping) else '[]'}"
-        yield from _moved(_lines(value))
-    elif isinstance(value, str) and _is_block(value):
-        end = len(value) - len(value.rstrip("\n"))
-        yield f"{begun} |{('-', '', '+')[min(end, 2)]}"
-        yield from _moved(value.removesuffix("\n").split("\n"))
-    else:
-        yield f"{begun} {_scalar(value)}"
-
-
-def _moved(lines: Iterable[str]) -> Iterator[str]:
-    return (f"  {line}" if line else "" for line in lines)
-
-
-def _is_block(text: str) -> bool:
-    """Whether `text` can stand as it is on lines of its own: readers find its indentation on the first one."""
-    first, *rest = text.rstrip("\n").split("\n")
-    if not rest or first[:1] in ("", " ", "\t"):
-        return False
-    return all(line.replace("\t", "").isprintable() and bool(line) == bool(line.strip()) for line in [first, *rest])
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, str):
-        bare = _BARE.fullmatch(value) and value.isprintable() and not _WORDS.fullmatch(value)
-        return value if bare else _quoted(value)
-    return json.dumps(value)
-
-
-def _quoted(text: str) -> str:
-    """In double quotes, as in JSON; what cannot be seen as its number."""
-    seen = json.dumps(text, ensure_ascii=False)
-    return seen if seen.isprintable() else "".join(map(_visible, seen))
-
-
-def _visible(char: str) -> str:
-    if char.isprintable():
-        return char
-    return f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}"

@@ -18,8 +18,9 @@ from blumeops.facts.access.borders import Inward, Outward
 from blumeops.facts.access.pods import EVERYBODY, Call, Span
 from blumeops.facts.derive import ServiceFacts
 from blumeops.lab.brought.model import way_of
-from blumeops.render.kubernetes.manifest import Manifest, Noted
+from blumeops.render.kubernetes.manifest import Manifest
 from blumeops.render.kubernetes.places import Site, by_operator, metadata, ports_of, selector
+from blumeops.render.yaml import Noted
 
 PRIVATE = {
     "0.0.0.0/0": ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"),

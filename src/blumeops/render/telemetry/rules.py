@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import yaml
-
+from blumeops.render import yaml
 from blumeops.render.telemetry import alerts
 from blumeops.render.telemetry.alerts import Alert
 from blumeops.render.telemetry.expected import expected, with_backups
@@ -38,7 +37,7 @@ def rules(view: View) -> str:
     found += [{"name": name, "rules": [_alert(each) for each in group]} for name, group in groups(view)]
     services = [] if view.here else view.services()
     head = f"# Derived from {origin(view.checked, services)}: change it there\n"
-    return head + yaml.dump({"groups": found}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return head + yaml.text({"groups": found})
 
 
 def _expectations(view: View) -> Iterator[dict[str, Any]]:
@@ -61,10 +60,3 @@ def _alert(alert: Alert) -> dict[str, Any]:
 def names(view: View) -> Iterable[str]:
     """The names of all alerts."""
     return (alert.name for _, group in groups(view) for alert in group)
-
-
-class _Dumper(yaml.SafeDumper):
-    """No aliases: equal labels of two rules stand in both."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
