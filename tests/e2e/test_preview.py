@@ -205,6 +205,10 @@ def test_what_somebody_else_issues_is_only_lent_when_one_says_so(here: Site, clo
     refused = here.run("preview", "lent", "issued", code=1)
     assert "BLU783 op://first/issued/token: is issued by somebody else, and issued needs it" in refused.stderr
     assert nothing_left(here)
+    here.run("preview", "lent", "caddy")
+    assert "BLU783" in here.run("preview", "lent", "issued", code=1).stderr
+    assert here.json("preview")["previews"][0]["services"] == ["caddy"]  # what was there is as it was
+    here.run("preview", "lent", "--down")
     lacking = here.run("preview", "lent", "issued", "--with-secrets", code=1)
     assert "BLU516 op://first/issued/token: is not in the lab's store" in lacking.stderr
     assert nothing_left(here)

@@ -128,8 +128,13 @@ def note(site: SiteFolder, lab: str, branch: str, revision: str, ours: Here, ser
             folder.path.mkdir(mode=0o711, parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(folder.path, error) from error
-        write_whole(folder.path / NOTE, made.model_dump_json(indent=1) + "\n")
+        keep(folder, made)
     return made
+
+
+def keep(folder: SiteFolder, made: Preview) -> None:
+    """Write down what it is now. Raises EngineError `BLU903`."""
+    write_whole(folder.path / NOTE, made.model_dump_json(indent=1) + "\n")
 
 
 def bring(

@@ -16,13 +16,10 @@ from blumeops.app.previewed_lab import wanted_services
 from blumeops.app.previews import Preview
 from blumeops.base.errors import BlumeError, UserError
 from blumeops.base.site import SiteFolder
-from blumeops.checks.check import CheckedLab
 from blumeops.cli import output, run
 from blumeops.cli.place import Place, place
 from blumeops.forge.git import printable, reading_elsewhere
-from blumeops.forge.repository import Repository
 from blumeops.loop.revision import read_revision
-from blumeops.secrets.age import Key
 from blumeops.status import records
 from blumeops.status.database import read_database
 
@@ -53,14 +50,23 @@ def _up(where: Place, arguments: argparse.Namespace) -> int:
         return 1
     wanted_services(revision.checked, arguments.services)  # before anything is made
     ours = revision.checked.lab.settings.here
-    made = previews.note(where.site, where.lab, branch, name, ours, tuple(arguments.services))
     folder = previews.site_of(where.site, branch)
+    before = previews.at(folder, branch)
+    made = previews.note(where.site, where.lab, branch, name, ours, tuple(arguments.services))
     output.progress(f"preview of {shown} at {name[:8]}, beside {where.lab}: nothing of it is kept")
     with run.alone(folder):
-        key = _bring(where, arguments, folder, made, source, revision.checked)
+        try:
+            store = Where(where.site, where.lab, where.folder) if arguments.with_secrets else None
+            key = previews.bring(folder, made, source, revision.checked, store, arguments.age_key)
+        except BlumeError:  # what cannot be begun leaves nothing, and what was there is as it was
+            if before:
+                previews.keep(folder, before)
+            else:
+                previews.remove(folder)
+            raise
         app.start_controller(folder, made.here, key, output.progress)
     code = run.follow(folder)
-    settled = run.say_status(folder, arguments.json)
+    settled = run.say_status(folder, arguments.json, kept=False)
     if not arguments.json:
         proxy = revision.checked.lab.settings.network.proxy
         output.say(f"\npreview    of {shown} at {name[:8]}, with data and secrets of its own, and no jobs")
@@ -69,22 +75,6 @@ def _up(where: Place, arguments: argparse.Namespace) -> int:
         words = ["--state", str(arguments.state)] if arguments.state else []
         output.say(f"end it     {shlex.join(['blumeops', 'preview', shown, '--down', *words])}")
     return code or (0 if settled else 1)
-
-
-def _bring(
-    where: Place, arguments: argparse.Namespace, folder: SiteFolder, made: Preview, source: Repository,
-    checked: CheckedLab,
-) -> Key:  # fmt: skip
-    """What it describes is in its own repository. What cannot be begun is taken away again."""
-    store = Where(where.site, where.lab, where.folder)
-    new = not folder.lab_name.is_file()
-    try:
-        given = store if arguments.with_secrets else None
-        return previews.bring(folder, made, source, checked, given, arguments.age_key)
-    except BlumeError:
-        if new:
-            previews.remove(folder)
-        raise
 
 
 def _down(site: SiteFolder, branch: str, as_json: bool) -> int:

@@ -73,6 +73,7 @@ def down(arguments: argparse.Namespace) -> int:
     else:
         output.say(f"{where.lab} is down; its state is kept in {where.site.path}")
         prune.say_kept(where.site)
+        watch.say_previews(where.site)
     return 0 if pruned else 1
 
 
@@ -121,8 +122,8 @@ def controller(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def say_status(site: SiteFolder, as_json: bool) -> bool:
-    """Show it; whether all is settled."""
+def say_status(site: SiteFolder, as_json: bool, *, kept: bool = True) -> bool:
+    """Show it; whether all is settled. `kept`: what deleted services left is told too."""
     database = read_database(site.path)
     assert database is not None
     if as_json:
@@ -132,7 +133,8 @@ def say_status(site: SiteFolder, as_json: bool) -> bool:
         watch.say_status(records.site(database), records.units(database), audience.read(site.path))
         watch.say_remote(remote.read(site.path))
         watch.say_warnings(site)
-        prune.say_kept(site)
+        if kept:
+            prune.say_kept(site)
     return records.settled(records.site(database), records.units(database))
 
 
