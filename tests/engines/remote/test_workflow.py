@@ -140,6 +140,9 @@ def test_it_is_a_workflow_by_the_published_schema(forge_kind: workflow.Forge, tm
     for step in job["steps"]:
         assert "${{" not in step["run"]
         assert "uses" not in step
+    given = [step["name"] for step in job["steps"] if "${{ github.token }}" in step.get("env", {}).values()]
+    assert given == ["Fetch both revisions", "Comment"], "what reads the proposal has no token"
+    assert path.read_text().count("github.token") == 2
     path.write_text(path.read_text().replace("runs-on:", "runs_on:"))
     assert subprocess.run(argv, capture_output=True, timeout=60).returncode == 1
 
