@@ -135,6 +135,8 @@ def _change(commands: _Commands) -> None:
     preview.add_argument("--down", action="store_true", help="take it away, with all that it kept")
     about = "take what cannot be generated from the lab's store"
     preview.add_argument("--with-secrets", action="store_true", help=about)
+    lock = commands.add("lock", "write down which bytes each image is: the digest that its registry has for its tag")
+    lock.add_argument("--check", action="store_true", help="write nothing, and exit with 3 when something would change")
     commands.add("sync", "bring the lab to its revision now, instead of at the next push")
     about = "back to a revision that was applied, as a new commit on main; data stays as it is"
     about_revision = "default: the last one that was applied and differs from main"

@@ -8,7 +8,7 @@ from __future__ import annotations
 GROUPS = {
     "start": ("init", "doctor", "up", "down"),
     "look": ("status", "logs", "history", "show", "whatif"),
-    "change": ("check", "plan", "preview", "sync", "rollback", "run"),
+    "change": ("check", "plan", "preview", "lock", "sync", "rollback", "run"),
     "secrets": ("secret", "op", "connect"),
     "network": ("reach", "policy"),
     "other engines and forges": ("render", "hook", "comment"),
@@ -42,6 +42,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "blumeops preview faster-polling miniflux",
         "blumeops preview faster-polling --down",
     ),
+    "lock": ("blumeops lock", "blumeops lock --check --json"),
     "sync": ("blumeops sync",),
     "rollback": ("blumeops rollback", "blumeops rollback c3b8be6c"),
     "run": ("blumeops run borgmatic",),

@@ -24,7 +24,7 @@ _MODULES = {
     "rollback": "run", "run": "job", "preview": "preview",
     "controller": "run", "credential": "credential", "status": "watch", "logs": "logs", "history": "watch",
     "hook": "hook", "comment": "comment", "op": "op", "connect": "connect", "secret": "secret", "policy": "policy",
-    "reach": "reach", "whatif": "whatif",
+    "reach": "reach", "whatif": "whatif", "lock": "lock",
 }  # fmt: skip
 
 _ENDS_SOON = {"check", "plan", "render", "show", "reach", "whatif"}

@@ -11,6 +11,7 @@ from blumeops.base.findings import Place
 from blumeops.facts.backup import Kept, kept
 from blumeops.facts.callers import names_people
 from blumeops.facts.graph import Edge, edges, in_order
+from blumeops.facts.images import digest_of
 from blumeops.facts.lookups import DatabaseUse, database_use, secret_reference
 from blumeops.facts.wiring import Wiring, wire
 from blumeops.lab.app import App, SecretSpec
@@ -87,6 +88,8 @@ class ServiceFacts:
     wiring: Wiring
     heal: bool
     """Whether what was changed by hand is put back."""
+    digest: str
+    """Of the image that its app names, `sha256:…`; empty where it is not locked."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ def _service(lab: Lab, name: str, app: App, needs: tuple[str, ...]) -> ServiceFa
         devices=tuple(dict.fromkeys((*app.devices, *service.devices))),
         wiring=wire(lab, name),
         heal=lab.settings.gitops.heal if service.heal is None else service.heal,
+        digest=digest_of(lab, name, app),
     )
 
 

@@ -64,7 +64,7 @@ _SHA256 = r"^[0-9a-f]{64}$"
 _SHARE = r"^[^/\x00-\x1f]+/[^/\x00-\x1f]+$"
 _CHART = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
 _CHARTS = r"^(https|oci)://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?$"
-_IMAGE = (
+IMAGE = (
     r"^([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
     r"(:[A-Za-z0-9][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$"
 )
@@ -88,7 +88,7 @@ PATTERNS = {
     _SHARE: "HOST/SHARE",
     _CHART: "a chart's name: lower-case letters, digits, - and .",
     _CHARTS: "a repository of charts like https://charts.example.org or oci://registry.example.org/charts",
-    _IMAGE: "an image like registry.example.org/name:1.2.3",
+    IMAGE: "an image like registry.example.org/name:1.2.3",
 }
 """What a pattern asks for, in a person's words."""
 
@@ -113,7 +113,7 @@ ShareName = Annotated[str, StringConstraints(pattern=_SHARE)]
 Sha256 = Annotated[str, StringConstraints(pattern=_SHA256)]
 Platform = Literal["linux-amd64", "linux-arm64", "darwin-amd64", "darwin-arm64"]
 """`linux` or `darwin` (macOS), `-`, `amd64` or `arm64`."""
-Image = Annotated[str, StringConstraints(pattern=_IMAGE)]
+Image = Annotated[str, StringConstraints(pattern=IMAGE)]
 ChartName = Annotated[str, StringConstraints(pattern=_CHART)]
 ChartRepository = Annotated[str, StringConstraints(pattern=_CHARTS)]
 Line = Annotated[str, StringConstraints(pattern=_LINE)]

@@ -18,7 +18,7 @@ from typing import Any
 
 from blumeops.base.errors import UserError
 from blumeops.base.findings import Finding, Place
-from blumeops.lab import dashboards, yaml
+from blumeops.lab import dashboards, locked, yaml
 from blumeops.lab.app import App
 from blumeops.lab.brought.model import Brought, Way, way_of
 from blumeops.lab.files import CATALOGUE, Files
@@ -93,7 +93,10 @@ class _Reader(Files):
                 apps[key] = app
         policy, own = self.policy(), dict(self.dashboards())
         broken = frozenset(self.broken)
-        lab = Lab(settings, services, apps, app_files, self.documents, files, policy, broken, members, own, brought)
+        lab = Lab(
+            settings, services, apps, app_files, self.documents, files, policy, broken, members, own, brought,
+            locked.read(self),
+        )  # fmt: skip
         return Loaded(lab, tuple(self.findings))
 
     def settings(self) -> Settings:

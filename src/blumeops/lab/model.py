@@ -319,6 +319,8 @@ class Lab:
     """By name: the lab's own, as JSON."""
     brought: Mapping[str, Brought] = field(default_factory=dict)
     """By service: the lab's own chart, manifests or role."""
+    locked: Mapping[str, str] | None = None
+    """By an image's whole name: its digest, of images.lock.yaml. None: there is no such file."""
 
     def app_of(self, service: str) -> App | None:
         """What runs as `service`; None when its app is not known."""

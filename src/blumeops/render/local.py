@@ -11,9 +11,11 @@ from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab
 from blumeops.facts import parts
 from blumeops.facts.backup import Kept
+from blumeops.facts.built_in import BUILT_IN
 from blumeops.facts.derive import HERE_DOMAIN, Facts, Route, ServiceFacts
+from blumeops.facts.images import in_container, version_of
 from blumeops.facts.parts import Text
-from blumeops.lab.app import App, AppSource
+from blumeops.lab.app import AppSource
 from blumeops.lab.brought.model import way_of
 from blumeops.lab.model import Backup
 from blumeops.lab.releases import called_by, downloads
@@ -23,14 +25,6 @@ from blumeops.render.caddy import caddyfile
 from blumeops.render.telemetry import derived
 from blumeops.render.telemetry.view import View, labels
 
-BUILT_IN = {
-    "forgejo": "the built-in forge",
-    "argocd": "the loop, which applies each revision",
-    "external-secrets": "the delivery of secrets to processes",
-    "onepassword-connect": "the SOPS file",
-    "cloudnative-pg": "the local PostgreSQL",
-    "tailscale-operator": "loopback",
-}
 ELSEWHERE = {
     "chart": "its chart needs a cluster", "manifests": "its manifests need a cluster",
     "role": "its role sets up a host, and nothing here is changed by one",
@@ -90,7 +84,7 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
     say = _Speaker(checked, service)
     sources = [source for source in app.sources if source.kind in LOCAL_SOURCES]
     sources = [source for source in sources if source.kind != "release" or source.sha256]  # else a page for people
-    if not _may_be_contained(app):
+    if not in_container(app):
         sources = [source for source in sources if source.kind != "container"]
     unavailable = _elsewhere(service)
     files = {name: say(text) for name, text in wiring.files.items()}
@@ -125,7 +119,7 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
         provided=BUILT_IN.get(app.app, ""),
         unavailable="" if app.app in BUILT_IN else unavailable,
         command=tuple(say(text) for text in wiring.command),
-        container=_container(checked, service, say) if _may_be_contained(app) else None,
+        container=_container(checked, service, say) if in_container(app) else None,
         init=unit.Init(command=tuple(say(t) for t in wiring.init_command), creates=say(wiring.init_creates))
         if wiring.init_command
         else None,
@@ -175,23 +169,17 @@ def _elsewhere(service: ServiceFacts) -> str:
     return ELSEWHERE[way] if way else ""
 
 
-def _may_be_contained(app: App) -> bool:
-    """Whether its program may come from an image. What is derived from all services are addresses of this machine's
-    loopback, which no container shares."""
-    return any(source.kind == "container" for source in app.sources) and not any(
-        file.derived for file in app.files.values()
-    )
-
-
 def _source(source: AppSource, service: ServiceFacts) -> unit.Source:
-    version = source.version
+    version, digest = source.version, None
     if source.kind == "release":
         return _release(source, service)
-    if version and source.kind == "container":  # a tag like v3.14.0: another version of the app has its tag
-        version = version.replace(service.app.version, service.version)
+    if source.kind == "container":  # a tag like v3.14.0: another version of the app has its tag
+        version = version_of(source, service.app, service.version) if version else None
+        digest = service.digest or None
     return unit.Source(
-        kind=source.kind, name=source.name, version=version, suite=source.suite, bin=source.bin, uid=source.uid
-    )
+        kind=source.kind, name=source.name, version=version, suite=source.suite, bin=source.bin, uid=source.uid,
+        digest=digest,
+    )  # fmt: skip
 
 
 def _release(source: AppSource, service: ServiceFacts) -> unit.Source:
@@ -285,7 +273,7 @@ class _Speaker:
         self.facts: Facts = checked.facts
         self.name = service.name
         self.reader = (reader or service).name
-        self.contained = _may_be_contained(service.app)
+        self.contained = in_container(service.app)
 
     def __call__(self, text: Text) -> unit.Text:
         said: list[unit.Part] = []

@@ -92,6 +92,8 @@ class Source(Strict):
     """By platform (`linux-amd64`), the files of a release."""
     known: str = ""
     """The version whose SHA-256 the downloads have."""
+    digest: str | None = None
+    """Of an image that the lab has locked: `sha256:…`."""
 
 
 class Tool(Strict):

@@ -98,7 +98,7 @@ def render(checked: CheckedLab, repository: str = "", previews: Mapping[str, str
             listed = [*manifests, *(brought.resources(own) if own else ())]
             kustomization = {
                 "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
-                "resources": sorted(listed),
+                "resources": sorted(listed), **(brought.pinned(site, own) if own else {}),
             }  # fmt: skip
             for file, objects in {**manifests, "kustomization.yaml": [kustomization]}.items():
                 files[f"{argocd.MANIFESTS}/{name}/{file}"] = dump(header, objects)

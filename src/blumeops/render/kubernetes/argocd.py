@@ -8,9 +8,10 @@ service that comes too early is tried again until what it needs is there.
 from __future__ import annotations
 
 from blumeops.facts.derive import ServiceFacts
+from blumeops.facts.images import version_of
 from blumeops.lab.app import AppSource
 from blumeops.render.kubernetes.manifest import Manifest
-from blumeops.render.kubernetes.places import Site, address, metadata, ports_of, version_of
+from blumeops.render.kubernetes.places import Site, address, metadata, ports_of
 from blumeops.render.kubernetes.workloads import own_words
 
 APPS, MANIFESTS = "argocd/apps", "argocd/manifests"
@@ -69,7 +70,7 @@ def chart_application(
         "name": "chart",
         "repoURL": (chart.repository or "").removeprefix("oci://"),
         "chart": chart.chart,
-        "targetRevision": version_of(service, chart),
+        "targetRevision": version_of(chart, service.app, service.version),
         "helm": {"releaseName": service.name, **told},
     }
     folder = {"name": "manifests", **_folder(site, repository, f"{MANIFESTS}/{service.name}")}

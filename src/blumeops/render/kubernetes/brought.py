@@ -13,9 +13,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from blumeops.facts.derive import ServiceFacts
+from blumeops.facts.images import locked_digest, of_manifests
 from blumeops.lab.app import AppSource
 from blumeops.lab.brought.manifests import containers, listed, pods
 from blumeops.lab.brought.model import Brought, KubeObject
+from blumeops.render.kubernetes.manifest import Manifest
 from blumeops.render.kubernetes.places import Site, on_tailnet, ports_of
 from blumeops.render.kubernetes.policies import guarded, policies
 from blumeops.render.kubernetes.secrets import external_secret, secret
@@ -63,6 +65,14 @@ def resources(brought: Brought) -> list[str]:
     if brought.way != "manifests":
         return []
     return [OWN] if brought.kustomized else [f"{OWN}/{path}" for path in listed(brought.files)]
+
+
+def pinned(site: Site, brought: Brought) -> Manifest:
+    """The part of that kustomization that pins images of the lab's files to what they are locked to. A digest stands
+    instead of the tag: https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/images/"""
+    found = {bare: locked_digest(site.lab, name) for bare, (name, _) in sorted(of_manifests(brought).items())}
+    images = [{"name": bare, "digest": digest} for bare, digest in found.items() if digest]
+    return {"images": images} if images else {}
 
 
 def source_of_chart(service: ServiceFacts) -> AppSource | None:

@@ -8,6 +8,7 @@ files, and live in the provider's namespace: the superuser's password never leav
 from __future__ import annotations
 
 from blumeops.facts.derive import ServiceFacts
+from blumeops.facts.images import OPERATED, locked_digest
 from blumeops.facts.lookups import DatabaseUse
 from blumeops.render.kubernetes.manifest import Manifest, digest
 from blumeops.render.kubernetes.places import Site, by_operator, metadata
@@ -17,7 +18,6 @@ from blumeops.render.kubernetes.secrets import external_secret, secret
 from blumeops.render.kubernetes.words import Words, references
 from blumeops.render.kubernetes.workloads import KEPT, STORAGE, Files, own_words, to_pods
 
-IMAGE = "ghcr.io/cloudnative-pg/postgresql"
 SCRIPT = "/grant"
 METHODS = ("barmanObjectStore", "volumeSnapshot")
 """The ways of backup that a Cluster itself describes; others are plugins."""
@@ -47,13 +47,15 @@ def database_file(site: Site, service: ServiceFacts) -> list[Manifest]:
 def _cluster(site: Site, service: ServiceFacts) -> Manifest:
     """One instance: a home has one node. What the operator would fill in is said where it decides something."""
     instances = _own_spec(service).get("instances")
+    tagged = f"{OPERATED}:{service.version}"
+    locked = locked_digest(site.lab, tagged)
     return own_words(service, {
         "apiVersion": "postgresql.cnpg.io/v1",
         "kind": "Cluster",
         "metadata": {**metadata(site, service), "annotations": KEPT},
         "spec": {
             "instances": 1,
-            "imageName": f"{IMAGE}:{service.version}",
+            "imageName": f"{tagged}@{locked}" if locked else tagged,
             "primaryUpdateStrategy": "unsupervised",
             "primaryUpdateMethod": "restart",
             "enableSuperuserAccess": False,

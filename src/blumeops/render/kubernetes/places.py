@@ -17,6 +17,7 @@ from blumeops.facts.access.borders import Borders
 from blumeops.facts.access.identities import Door
 from blumeops.facts.access.pods import Pods
 from blumeops.facts.derive import ServiceFacts
+from blumeops.facts.images import OPERATOR, is_postgresql
 from blumeops.lab.app import App, AppSource, Port
 from blumeops.render.kubernetes.manifest import Manifest, digest
 
@@ -75,11 +76,6 @@ def source_of(app: App, *kinds: str) -> AppSource | None:
     return next((source for source in app.sources if source.kind in kinds), None)
 
 
-def version_of(service: ServiceFacts, source: AppSource) -> str:
-    """The version wanted, as this source writes it: for 3.14.0 with `v3.14.0`, 3.15.0 is `v3.15.0`."""
-    return source.version.replace(service.app.version, service.version) if source.version else service.version
-
-
 def ports_of(service: ServiceFacts) -> dict[str, Port]:
     """The ports by name; the service's own instead of the app's."""
     return {**service.app.ports, **service.service.ports}
@@ -104,9 +100,7 @@ def object_name(text: str, most: int = 63) -> str:
 
 def by_operator(site: Site, service: ServiceFacts) -> bool:
     """Whether CloudNativePG runs this service: it is a PostgreSQL, and the operator is in its cluster."""
-    provide = service.app.provides.get("database")
-    postgres = provide is not None and provide.scheme in ("postgres", "postgresql")
-    return postgres and site.has(service.service.cluster, "cloudnative-pg")
+    return is_postgresql(service.app) and site.has(service.service.cluster, OPERATOR)
 
 
 def address(site: Site, name: str, port: str, cluster: str | None) -> tuple[str, int]:

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from blumeops.facts.derive import ServiceFacts
+from blumeops.facts.images import version_of
 from blumeops.facts.parts import Folder, SecretFile, Text
 from blumeops.lab.app import Stop
 from blumeops.lab.quantities import size_text
 from blumeops.render.kubernetes.collector import account
 from blumeops.render.kubernetes.manifest import Manifest, digest
-from blumeops.render.kubernetes.places import Site, metadata, object_name, ports_of, selector, source_of, version_of
+from blumeops.render.kubernetes.places import Site, metadata, object_name, ports_of, selector, source_of
 from blumeops.render.kubernetes.probes import probes
 from blumeops.render.kubernetes.secrets import external_secret, secret
 from blumeops.render.kubernetes.words import Words, config_files, references, uses
@@ -48,10 +49,12 @@ def pod(site: Site, service: ServiceFacts, claims: Mapping[str, str] | None = No
 
 
 def image(service: ServiceFacts) -> str:
-    """The image with its tag. What is in a cluster has one: `BLU307` is an error."""
+    """The image with its tag and, where the lab has locked it, its digest. What is in a cluster has one: `BLU307` is an
+    error."""
     source = source_of(service.app, "container")
     assert source is not None
-    return f"{source.name}:{version_of(service, source)}"
+    tagged = f"{source.name}:{version_of(source, service.app, service.version)}"
+    return f"{tagged}@{service.digest}" if service.digest else tagged
 
 
 def user(service: ServiceFacts) -> Manifest:

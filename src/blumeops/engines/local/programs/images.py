@@ -33,7 +33,9 @@ _away: dict[str, float] = {}
 
 def reference(source: Source, version: str) -> str:
     """The image with its tag; a digest stands instead of the tag. (`name:tag@sha256` and the digest's digits are how
-    a pinned image is kept as name and version.)"""
+    an image that is pinned where it is named is kept as name and version.)"""
+    if source.digest:
+        return f"{source.name}@{source.digest}"
     name, _, algorithm = source.name.partition("@")
     if algorithm:
         head, _, tag = name.rpartition(":")
