@@ -179,11 +179,12 @@ def test_plan_names_a_secret_that_was_changed_by_hand(site: Site, clone: Clone) 
 
 def test_logs_are_followed_over_an_update(site: Site, clone: Clone) -> None:
     """The new instance writes another file; its lines come without a word, and none of an older run of that file."""
-    argv = [str(BLUMEOPS), "logs", "miniflux", "-f", "-n", "0", "--lab", str(site.folder), "--state", str(site.state)]
+    argv = [str(BLUMEOPS), "logs", "miniflux", "-f", "-n", "1", "--lab", str(site.folder), "--state", str(site.state)]
     lines: list[str] = []
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as following:
         try:
             assert following.stdout
+            following.stdout.readline()  # it follows from here on
             clone.change("polling: 45m", "polling: 50m", "Poll less")
             clone.push()
             while not any("server" in line and "listen" in line for line in lines):
