@@ -26,8 +26,10 @@ from blumeops.base.files import cannot_write
 from blumeops.base.processes import Completed, must, run
 from blumeops.base.site import SiteFolder
 from blumeops.base.tree import FileTree
+from blumeops.facts.origins import origins
 from blumeops.forge import workflow
 from blumeops.lab import yaml
+from blumeops.lab.app import App
 from blumeops.lab.files import CATALOGUE
 from blumeops.lab.schema import schema_files
 from blumeops.secrets import sops
@@ -37,6 +39,7 @@ STARTER = PACKAGE / "starter"
 EXAMPLES = PACKAGE / "labs" if (PACKAGE / "labs").is_dir() else PACKAGE.parents[1] / "labs"
 """In a wheel they lie in the package; in the repository, at its root."""
 SCHEMAS_OF_LAB = ".blumeops"
+BOT = "renovate.json"
 LONGEST = 50
 
 
@@ -102,9 +105,13 @@ def _starter(folder: Path, name: str) -> Mapping[str, bytes]:
         "person": person,
         "login": login if re.fullmatch(r"[A-Za-z0-9][\w.+-]*@[\w.-]+", login, re.ASCII) else json.dumps(login),
         "os": "macos" if sys.platform == "darwin" else "linux",
-        **{app: _version(app) for app in ("caddy", "postgresql", "miniflux")},
     }
-    plain = {path: Template(data.decode()).substitute(words).encode() for path, data in _files(STARTER).items()}
+    for name in ("caddy", "postgresql", "miniflux"):
+        app = _app(name)
+        words |= {name: app.version, f"{name}_from": origins(app, in_cluster=False)[0].for_bots}
+    files = _files(STARTER)
+    plain = {path: Template(data.decode()).substitute(words).encode() for path, data in files.items() if path != BOT}
+    plain[BOT] = files[BOT]
     return _for_editors({".gitignore" if path == "gitignore" else path: data for path, data in plain.items()})
 
 
@@ -112,6 +119,7 @@ def _example(example: str, name: str) -> Mapping[str, bytes]:
     """A lab of the project, under another name."""
     files = _files(EXAMPLES / example)
     ours = {"README.md": (STARTER / "README.md").read_bytes().replace(b"$lab", name.encode())}
+    ours[BOT] = (STARTER / BOT).read_bytes()
     files = ours | files | {".gitignore": (STARTER / "gitignore").read_bytes()}
     files["lab.yaml"] = re.sub(rb"(?m)^lab: .*$", f"lab: {name}".encode(), files["lab.yaml"], count=1)
     return _for_editors(files)
@@ -136,9 +144,8 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def _version(app: str) -> str:
-    data = yaml.read((CATALOGUE / app / "app.yaml").read_bytes(), app).data
-    return str(data["version"])
+def _app(name: str) -> App:
+    return App.model_validate(yaml.read((CATALOGUE / name / "app.yaml").read_bytes(), name).data)
 
 
 def _person() -> str:
