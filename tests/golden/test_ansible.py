@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent / "ansible"
 REPOSITORY = HERE.parents[2]
 LABS = {
     **{name: REPOSITORY / "labs" / name for name in ("first", "blumeops")},
-    **{name: HERE / "labs" / name for name in ("native", "releases")},
+    **{name: HERE / "labs" / name for name in ("native", "releases", "images")},
 }
 """`blumeops` has a Mac, jobs, shares and DNS."""
 
@@ -88,7 +88,7 @@ def test_ansible_refuses_a_broken_role(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("folder", ["native", "releases", "blumeops"], indirect=True)
+@pytest.mark.parametrize("folder", ["native", "releases", "images", "blumeops"], indirect=True)
 def test_ansible_lint_finds_nothing(folder: Path) -> None:
     """ansible-lint passes with its strictest profile; only hyphens in names of roles stay: services have them."""
     done = run(

@@ -165,11 +165,14 @@ def test_without_secrets_nothing_is_asked_for_one(rendered: Callable[..., FileTr
 
 
 def test_what_is_not_rendered_is_said(rendered: Callable[..., FileTree]) -> None:
-    """An image on a host has no command of its own: it is named in a comment, with the reason."""
-    services = CADDY + "uptime: {host: server, image: 'example.org/uptime:1', ports: {http: 3001}, state: none}\n"
-    playbook = rendered(services).text("ansible/server.yml")
-    assert "# Not rendered yet: uptime (a service with `image:`).\n" in playbook
-    assert [role["role"] for role in yaml.safe_load(playbook)[0]["roles"]] == ["caddy"]
+    """On a Mac an app that is an image alone is named in a comment, with the reason; on Linux it has a role."""
+    apps = {"box/app.yaml": "app: box\nversion: '1'\nsources: [{container: example.org/box}]\nstate: none\n"}
+    tree = rendered(CADDY + "box: {host: mac}\nother: {app: box, host: server}\n", apps=apps)
+    playbook = tree.text("ansible/mac.yml")
+    assert "# Not rendered yet: box (an image, which is run on Linux hosts alone, not on macos).\n" in playbook
+    assert not yaml.safe_load(playbook)[0]["roles"]
+    roles = yaml.safe_load(tree.text("ansible/server.yml"))[0]["roles"]
+    assert [role["role"] for role in roles] == ["caddy", "other"]
 
 
 def test_who_listens_where(rendered: Callable[..., FileTree]) -> None:
@@ -315,6 +318,8 @@ def test_sh_reads_the_environment_file_as_it_was_meant(read: Read, values: Seque
 
     class Named:
         """As much of a role as the template asks for."""
+
+        contained = False
 
         def name_of(self, name: str) -> str:
             return f"test_{name}"

@@ -44,6 +44,13 @@ def in_container(app: App) -> bool:
     )
 
 
+def image_alone(app: App) -> bool:
+    """Whether a Linux host runs it from its image: nothing else brings it there, and it reads nothing of the host's."""
+    installed = any(source.kind in ("deb", "wheel") or source.sha256 for source in app.sources)
+    of_the_host = any(file.derived in ("backup", "routes", "collector") for file in app.files.values())
+    return any(source.kind == "container" for source in app.sources) and not installed and not of_the_host
+
+
 def is_postgresql(app: App) -> bool:
     """Whether it is a PostgreSQL, which CloudNativePG runs where it is in the same cluster."""
     provide = app.provides.get("database")
@@ -77,7 +84,8 @@ def _of_app(service: Service, app: App, operated: bool) -> Iterator[str]:
         yield f"{OPERATED}:{version}"
     source = next((source for source in app.sources if source.kind == "container"), None)
     in_cluster = service.cluster is not None and not operated and not way
-    if source and (in_cluster or (in_container(app) and app.app not in BUILT_IN)):
+    on_host = service.host is not None and image_alone(app)
+    if source and (in_cluster or on_host or (in_container(app) and app.app not in BUILT_IN)):
         yield f"{source.name}:{version_of(source, app, version)}"
 
 

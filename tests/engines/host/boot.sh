@@ -39,6 +39,9 @@ for node in null zero full random urandom tty; do
     : >"dev/$node"
     mount --bind "/dev/$node" "dev/$node"
 done
+mkdir dev/net
+: >dev/net/tun
+mount --bind /dev/net/tun dev/net/tun
 mkdir dev/pts dev/shm dev/mqueue
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts dev/pts
 mount -t tmpfs -o mode=1777,nosuid,nodev shm dev/shm

@@ -12,7 +12,8 @@ import re
 from blumeops.base.errors import Bug
 from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab
-from blumeops.lab.model import WHAT_RUNS, Lab, Service
+from blumeops.lab.model import WHAT_RUNS, Lab
+from blumeops.render.ansible.contained import hindered, may_be
 from blumeops.render.ansible.files import role_files
 from blumeops.render.ansible.own import own_role, rendered
 from blumeops.render.ansible.playbook import CONFIG, inventory, playbook
@@ -25,16 +26,16 @@ BECOMES = {
     "version": "the version of the Debian package, unless the source has its own; Homebrew's is what Homebrew has",
     "kind": "a unit that is kept up (`service`), or a timer of systemd, a calendar interval of launchd (`job`)",
     "sources": "`deb` by apt, `masks` masked, `bin` first on PATH; `brew` by Homebrew; or a `release`; "
-    "a `wheel` into a virtual environment of Linux; or it is there",
+    "a `wheel` into a virtual environment of Linux; there an image by Podman, where nothing else is; or it is there",
     "tools": "installed before: `deb` by apt, `brew` by Homebrew",
     "options": "the text where they are looked up",
     "ports": "the very number, on 127.0.0.1; on all addresses for an `entry` and for callers on other machines",
     "needs": "the order of the roles, and After= of the unit",
     "provides": "a task of the user's role, before its first start; `dump` and `restore` become nothing",
     "command": "ExecStart= of the systemd unit, the program of the launchd agent",
-    "arguments": "nothing: images are not run on hosts",
-    "init": "a task with `creates`",
-    "reload": "ExecReload=, and a handler that runs when only files changed",
+    "arguments": "what follows the image in ExecStart=",
+    "init": "a task with `creates`; of an image ExecStartPre=",
+    "reload": "ExecReload=, and a handler that runs when only files changed; a container is restarted",
     "env": "the file `env` (0600) beside the configuration, for systemd and sh alike",
     "files": "templates, in /etc/<service> or Homebrew's etc",
     "secrets": "read with `op read` by the playbook, into the environment or files of mode 0600",
@@ -46,7 +47,7 @@ BECOMES = {
     "update": "nothing: always a restart, the old one stops before the new one starts",
     "stop": "KillSignal= and TimeoutStopSec=; the agent's shell passes the signal on",
     "resources": "MemoryMax=; macOS has no such limit",
-    "devices": "nothing: a unit sees the devices that its user may use",
+    "devices": "given to a container; a unit sees the devices that its user may use",
     "internet": "nothing: what runs on a host calls whom it likes",
 }
 
@@ -66,7 +67,7 @@ def render(checked: CheckedLab) -> FileTree:
         roles = [
             Role(checked, service, _time(lab))
             for service in facts.services.values()
-            if service.service.host == host and rendered(service)
+            if service.service.host == host and rendered(checked, service)
         ]
         own = {
             service.name: own_role(checked, service)
@@ -93,13 +94,16 @@ def left_out(checked: CheckedLab) -> dict[str, str]:
     """The services of hosts that have no role, and why."""
     lab, services = checked.lab, checked.facts.services
     return {
-        name: _reason(service)
+        name: _reason(checked, name)
         for name, service in lab.services.items()
-        if service.host and name not in lab.brought and not (name in services and rendered(services[name]))
+        if service.host and name not in lab.brought and not (name in services and rendered(checked, services[name]))
     }
 
 
-def _reason(service: Service) -> str:
+def _reason(checked: CheckedLab, name: str) -> str:
+    service, facts = checked.lab.services[name], checked.facts.services
+    if name in facts and may_be(facts[name]) and (reason := hindered(checked, facts[name])):
+        return reason
     way = next((way for way in WHAT_RUNS if getattr(service, way) is not None), "app")
     return "its app has no command" if way == "app" else f"a service with `{way}:`"
 

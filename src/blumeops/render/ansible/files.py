@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blumeops.render import yaml
-from blumeops.render.ansible import install, tasks, units
+from blumeops.render.ansible import install, podman, tasks, units
 from blumeops.render.ansible.handlers import handlers
 from blumeops.render.ansible.role import Role
 from blumeops.render.ansible.speak import comment, config_name
@@ -21,13 +21,14 @@ _PLIST = """\
 def role_files(role: Role) -> dict[str, str]:
     """Every file of the role, by its path below the role's folder."""
     origin = comment(role.lab.service_files[role.name], f"service {role.name}")
+    more, own = podman.Container(role).variables() if role.contained else ({}, {})
     documents = {
-        "defaults/main.yml": yaml.text(role.defaults()),
-        "vars/linux.yml": yaml.text(role.on_linux()),
-        "vars/darwin.yml": yaml.text(role.on_macos()),
+        "defaults/main.yml": yaml.text(more | role.defaults()),
+        "vars/linux.yml": yaml.text(role.on_linux() | own),
+        **({} if role.contained else {"vars/darwin.yml": yaml.text(role.on_macos())}),
         "tasks/main.yml": yaml.listing(tasks.main(role)),
         "tasks/linux.yml": yaml.listing(install.linux(role)),
-        "tasks/macos.yml": yaml.listing(install.macos(role)),
+        **({} if role.contained else {"tasks/macos.yml": yaml.listing(install.macos(role))}),
         "handlers/main.yml": yaml.listing(handlers(role)),
         "meta/main.yml": yaml.text(_meta(role)),
     }
@@ -36,9 +37,11 @@ def role_files(role: Role) -> dict[str, str]:
         "env": units.env_template(role),
         "systemd.service": units.systemd_unit(role),
         **({"systemd.timer": units.systemd_timer(role)} if role.job else {}),
+        **({podman.CLIENTS_FILE: podman.clients_file(role)} if role.contained else {}),
     }
     made |= {f"templates/{name}.j2": f"# {origin}\n{text}" for name, text in templates.items()}
-    made["templates/launchd.plist.j2"] = _PLIST.format(origin=origin, content=units.launchd_plist(role))
+    if not role.contained:
+        made["templates/launchd.plist.j2"] = _PLIST.format(origin=origin, content=units.launchd_plist(role))
     # Only Jinja's comments are comments in every file; they do not reach the host.
     whole = {f"{config_name(name)}.j2": role.say(text) for name, text in role.config.items()}
     whole |= {tasks.stdin_template(role, text): (text,) for text in role.stdins}

@@ -23,6 +23,8 @@ def handlers(role: Role) -> Iterator[Task]:
         **forgiving(role, "restart"),
         "when": LINUX,
     }
+    if role.contained:
+        return
     # launchd reads a changed plist when it is loaded, and takes a moment to let go of the old one.
     yield {
         "name": f"Unload {role.name} from launchd",
@@ -43,7 +45,7 @@ def handlers(role: Role) -> Iterator[Task]:
         "changed_when": True,
         "when": MACOS,
     }
-    if role.app.reload:
+    if role.reload:
         yield from _reload(role)
     if role.backups.by_ssh:
         yield from _say_key(role)
@@ -61,7 +63,7 @@ def _reload(role: Role) -> Iterator[Task]:
     yield {
         "name": f"Have {role.name} reload",
         "listen": topic,
-        "ansible.builtin.command": role.argv(role.wiring.reload),
+        "ansible.builtin.command": role.argv(role.reload),
         **as_itself(role),
         "changed_when": True,
         "when": [MACOS, f"{load} is not defined or {load} is not changed"],

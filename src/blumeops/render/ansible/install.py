@@ -1,14 +1,14 @@
 """How the program comes to the host, with its account on Linux and the files by which the host keeps it running.
 
-Linux: a Debian package, a release, or a package of PyPI in a virtual environment; macOS: Homebrew, or a release. Beside
-it come its tools, and for a maker of backups the clients of the databases that it dumps.
+Linux: a Debian package, a release, a package of PyPI in a virtual environment, else an image; macOS: Homebrew, or a
+release. Beside it come its tools, and for a maker of backups the clients of the databases that it dumps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from blumeops.render.ansible import download
+from blumeops.render.ansible import download, images
 from blumeops.render.ansible.role import ENVIRONMENTS, Role
 from blumeops.render.ansible.speak import account
 from blumeops.render.ansible.tasks import Task, unit
@@ -17,6 +17,10 @@ from blumeops.render.ansible.words import in_variable
 
 def linux(role: Role) -> Iterator[Task]:
     """tasks/linux.yml."""
+    if role.contained:
+        yield from images.tasks(role)
+        yield from _units(role)
+        return
     own, deb = account(role.name), role.source("deb")
     yield {"name": "Make its group", "ansible.builtin.group": {"name": own, "system": True}}
     yield {
@@ -49,6 +53,10 @@ def linux(role: Role) -> Iterator[Task]:
         yield from _environment(role)
     else:
         yield _look_for(role, "Debian package")
+    yield from _units(role)
+
+
+def _units(role: Role) -> Iterator[Task]:
     yield unit(role, "the unit", "systemd.service.j2", f"/etc/systemd/system/{role.name}.service")
     if role.job:
         yield unit(role, "the timer", "systemd.timer.j2", f"/etc/systemd/system/{role.name}.timer")

@@ -14,6 +14,7 @@ from blumeops.checks.check import CheckedLab
 from blumeops.facts import parts
 from blumeops.facts.derive import ServiceFacts
 from blumeops.lab.brought.model import way_of
+from blumeops.render.ansible.contained import contained
 from blumeops.render.ansible.speak import Speaker, variable
 from blumeops.render.ansible.words import in_variable
 
@@ -27,9 +28,11 @@ class OwnRole:
     variables: Mapping[str, Any]
 
 
-def rendered(service: ServiceFacts) -> bool:
+def rendered(checked: CheckedLab, service: ServiceFacts) -> bool:
     """Whether its role is made from its app."""
-    return bool(service.app.command) and not service.service.compose and way_of(service.service) is None
+    if way_of(service.service) is not None:
+        return False
+    return contained(checked, service) or (bool(service.app.command) and not service.service.compose)
 
 
 def own_role(checked: CheckedLab, service: ServiceFacts) -> OwnRole:

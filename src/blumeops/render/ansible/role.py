@@ -15,6 +15,7 @@ from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Text
 from blumeops.lab.app import AppSource
 from blumeops.render.ansible.backups import Backups
+from blumeops.render.ansible.contained import contained, image, image_source, speaker
 from blumeops.render.ansible.release import Release, release, variables
 from blumeops.render.ansible.routes import TOKEN, routes
 from blumeops.render.ansible.speak import USER_FOLDER, Speaker, account, mac_log, variable
@@ -37,7 +38,12 @@ class Role:
         self.checked, self.lab, self.service, self.at = checked, checked.lab, service, at
         self.name, self.app, self.wiring = service.name, service.app, service.wiring
         self.secrets: set[str] = set()
-        self.say = Speaker(checked, service, self.secrets)
+        self.contained = contained(checked, service)
+        self.say = speaker(checked, service, self.secrets)
+        self.outside = Speaker(checked, service, self.secrets)
+        """Says paths of the host, where `say` says those of a container."""
+        self.reload = () if self.contained else self.wiring.reload
+        """A container does not see a file that took another's place: it is restarted."""
         self.backups = Backups(checked, service)
         self.job = self.app.kind == "job"
         self.unit = f"{self.name}.{'timer' if self.job else 'service'}"
@@ -75,6 +81,12 @@ class Role:
         """A command's arguments as they are: Ansible would expand `$HOME` and `~` in them."""
         return arguments(self.say, texts)
 
+    @property
+    def uid(self) -> int | None:
+        """The user of its image, where the app says it."""
+        source = self.source("container")
+        return source.uid if source else None
+
     # Texts
 
     def _config(self) -> dict[str, Text]:
@@ -92,7 +104,8 @@ class Role:
     def _secret_files(self) -> dict[str, str]:
         """The secrets that the app looks up as files, and their references."""
         wiring = self.wiring
-        texts = [*wiring.command, *wiring.reload, *wiring.init_command, *wiring.health_command, *self.env.values()]
+        texts = [*wiring.command, *wiring.arguments, *wiring.reload, *wiring.init_command, *wiring.health_command]
+        texts += self.env.values()
         texts += self.config.values()
         wanted = {part.name for text in texts for part in text if isinstance(part, parts.SecretFile)}
         found = {use.name: use.reference for use in self.service.secrets if use.name in wanted}
@@ -127,7 +140,9 @@ class Role:
     def defaults(self) -> dict[str, Any]:
         """What is installed and the environment; what the service says under `ansible:` comes last and wins."""
         found: dict[str, Any] = {}
-        if deb := self.source("deb"):
+        if self.contained and (source := image_source(self.service)):
+            found["image"] = in_variable((image(self.service, source),))
+        elif deb := self.source("deb"):
             version = self.service.service.version or deb.version or self.app.version
             found["package"] = in_variable((f"{deb.name}={version}*",))
         elif self.wheel:
@@ -147,6 +162,10 @@ class Role:
         if self.wheel:
             first = f"{ENVIRONMENTS}/{self.name}/bin:"
         first += "".join(f"{in_file((each.bin,))}:" for _, each in self.backups.clients if each.deb and each.bin)
+        if self.contained:
+            whose = own if self.service.devices else "root"
+            root = {"owner": "root", "user": whose, "group": whose, "mode": "0644", "become": True, "path": PATH}
+            return self._paths({**root, "etc": f"/etc/{self.name}"}, f"/var/lib/{self.name}", "/mnt")
         paths = {
             **downloaded,
             "owner": "root", "user": own, "group": own, "mode": "0640", "become": True,

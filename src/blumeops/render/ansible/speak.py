@@ -44,8 +44,8 @@ def account(service: str) -> str:
 
 
 def config_name(file: str) -> str:
-    """The name of a configuration file beside `env` and `secrets`, which are ours."""
-    return f"{file}.conf" if file in ("env", "secrets") else file
+    """The name of a configuration file beside `env`, `env.podman` and `secrets`, which are ours."""
+    return f"{file}.conf" if file in ("env", "env.podman", "secrets") else file
 
 
 def mac_log(service: str) -> str:
@@ -105,8 +105,7 @@ class Speaker:
             case parts.Folder("run"):
                 return (self.own("run"),)
             case parts.Listen(port, "host"):
-                wide = ports(self.service)[port].entry or self.called_from_afar()
-                return (EVERYWHERE if wide else LOOPBACK,)
+                return (self.listens(port),)
             case parts.Listen(port, "port"):
                 return (str(ports(self.service)[port].port),)
             case parts.Address(service, _, "host"):
@@ -124,6 +123,10 @@ class Speaker:
                 below = f"/var/{service}/{name}"
                 return (self.own("prefix"), below) if self.system == "macos" else (f"/var/lib/{service}/{name}",)
         raise Bug("BLU991", "render", f"does not know how to say {part!r} on a host")
+
+    def listens(self, port: str) -> str:
+        """The address of the host on which callers find it."""
+        return EVERYWHERE if ports(self.service)[port].entry or self.called_from_afar() else LOOPBACK
 
     def own(self, name: str, *keys: str) -> Expression:
         """A path that is a variable of the role."""

@@ -12,9 +12,12 @@ from typing import Any
 from blumeops.facts import parts
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Text
+from blumeops.render.ansible import images
 from blumeops.render.ansible.backups import KEY
+from blumeops.render.ansible.contained import contained, speaker
+from blumeops.render.ansible.podman import CLIENTS_FILE
 from blumeops.render.ansible.role import Role, arguments
-from blumeops.render.ansible.speak import LOOPBACK, Speaker, config_name, has_secret, ports, variable
+from blumeops.render.ansible.speak import LOOPBACK, config_name, has_secret, ports, variable
 from blumeops.render.ansible.words import in_variable, quoted
 
 Task = dict[str, Any]
@@ -32,16 +35,21 @@ def main(role: Role) -> Iterator[Task]:
         "ansible.builtin.include_vars": "{{ ansible_facts['system'] | lower }}.yml",
     }
     yield {"name": "Set up on Linux", "ansible.builtin.import_tasks": "linux.yml", "when": LINUX}
-    yield {"name": "Set up on macOS", "ansible.builtin.import_tasks": "macos.yml", "when": MACOS}
+    if not role.contained:
+        yield {"name": "Set up on macOS", "ansible.builtin.import_tasks": "macos.yml", "when": MACOS}
     yield from _folders(role)
     yield from _secret_files(role)
     yield from _key(role)
     for file, text in role.config.items():
-        name, then = config_name(file), "Reload" if role.app.reload else "Restart"
-        readers = {"owner": role.var("owner"), "group": role.var("group")}
-        yield _template(role, name, f"{name}.j2", f"{role.var('etc')}/{name}", role.var("mode"), [text], readers, then)
+        name, then = config_name(file), "Reload" if role.reload else "Restart"
+        readers = {} if role.contained else {"owner": role.var("owner"), "group": role.var("group")}
+        mode = "0600" if role.contained and has_secret([text]) else role.var("mode")
+        yield _template(role, name, f"{name}.j2", f"{role.var('etc')}/{name}", mode, [text], readers, then)
     owner, env = {"owner": role.var("owner")}, role.env.values()
     yield _template(role, "the environment", "env.j2", f"{role.var('etc')}/env", "0600", env, owner)
+    if role.contained:
+        path = f"{role.var('etc')}/{CLIENTS_FILE}"
+        yield _template(role, "what is not for Podman itself", f"{CLIENTS_FILE}.j2", path, "0600", env, owner)
     yield from _init(role)
     for user in role.grants:
         if user is role.service:
@@ -60,6 +68,8 @@ def as_itself(role: Role) -> dict[str, Any]:
     both = f"{{{{ {role.name_of('env')} | combine({{'PATH': {role.name_of('path')}}}) }}}}"
     hidden = {"no_log": True} if has_secret(role.env.values()) else {}
     user = {"become": role.var("become"), "become_user": role.var("user")}
+    if role.contained:  # Podman is asked, and the container has its environment
+        return {"become": role.var("become"), "environment": path}
     return {**user, "environment": both if role.env else path, **hidden}
 
 
@@ -71,7 +81,7 @@ def forgiving(role: Role, what: str) -> Mapping[str, str]:
 
 def unit(role: Role, what: str, source: str, path: str) -> Task:
     """Writes a file by which the host keeps it running."""
-    words = [*role.wiring.command, *role.wiring.reload]
+    words = [*role.wiring.command, *role.wiring.arguments, *role.reload]
     return _template(role, what, source, path, "0600" if has_secret(words) else "0644", words, {})
 
 
@@ -97,11 +107,12 @@ def _folders(role: Role) -> Iterator[Task]:
             "mode": "0755",
         },
     }
+    owner = {} if role.contained else {"owner": role.var("owner")}  # each start makes it the image's user's
     for folder in sorted({name.rpartition("/")[0] for name in role.config if "/" in name}):
         yield {
             "name": f"Make the folder {folder}",
             "ansible.builtin.file": {
-                "path": f"{role.var('etc')}/{folder}", "state": "directory", "owner": role.var("owner"), "mode": "0755",
+                "path": f"{role.var('etc')}/{folder}", "state": "directory", **owner, "mode": "0755",
             },
         }  # fmt: skip
     told = role.app.metrics.folder if role.app.metrics else None
@@ -112,6 +123,9 @@ def _folders(role: Role) -> Iterator[Task]:
             "ansible.builtin.file": {"path": "{{ item }}", "state": "directory", **_own(role, "0755")},
             "loop": [f"{{{{ {role.name_of('state')}[{quoted(told)}] | dirname }}}}", path],
         }
+    if role.contained:
+        yield from images.folders(role)
+        return
     folders = [in_variable((role.say.own("state", folder),)) for folder in role.folders if folder != told]
     if role.secret_files:
         folders.append(role.var("etc") + "/secrets")
@@ -128,12 +142,13 @@ def _own(role: Role, mode: str) -> dict[str, str]:
 
 
 def _secret_files(role: Role) -> Iterator[Task]:
+    whose = {"mode": "0600"} if role.contained else _own(role, "0600")  # each start makes them the image's user's
     for name, reference in role.secret_files.items():
         content = in_variable(role.say((parts.SecretValue(reference),)))
         path = f"{role.var('etc')}/secrets/{name}"
         yield {
             "name": f"Write the secret {name}",
-            "ansible.builtin.copy": {"content": content, "dest": path, **_own(role, "0600")},
+            "ansible.builtin.copy": {"content": content, "dest": path, **whose},
             "no_log": True,
             "notify": f"Restart {role.name}",
         }
@@ -157,7 +172,7 @@ def _key(role: Role) -> Iterator[Task]:
 
 
 def _init(role: Role) -> Iterator[Task]:
-    if role.wiring.init_command:
+    if role.wiring.init_command and not role.contained:  # its unit does that
         creates = in_variable(role.say(role.wiring.init_creates))
         yield {
             "name": "Prepare its state",
@@ -172,7 +187,7 @@ def _grant(role: Role, user: ServiceFacts) -> Iterator[Task]:
     assert user.database
     provider = role.checked.facts.services[user.database.provider]
     host, wiring, result = provider.service.host or "", user.wiring, role.name_of("grant")
-    say = Speaker(role.checked, provider, role.secrets)
+    say, inside = speaker(role.checked, provider, role.secrets), contained(role.checked, provider)
     stdin: Task = {}
     if wiring.grant_stdin:
         template = quoted(stdin_template(role, wiring.grant_stdin))
@@ -188,9 +203,12 @@ def _grant(role: Role, user: ServiceFacts) -> Iterator[Task]:
         return f"{{{{ {variable(provider.name, name)} }}}}"
 
     env = {name: in_variable(say(text)) for name, text in wiring.grant_env.items()}
+    command = arguments(say, wiring.grant_command)
+    if inside:
+        command["argv"] = [*images.exec_words(role.lab, provider, env), *command["argv"]]
     yield {
         "name": f"Make the database of {user.name} in {provider.name}",
-        "ansible.builtin.command": {**arguments(say, wiring.grant_command), **stdin},
+        "ansible.builtin.command": {**command, **stdin},
         **({"delegate_to": host} if host != role.service.service.host else {}),
         "become": theirs("become"),
         "become_user": theirs("user"),
@@ -215,6 +233,8 @@ def _start(role: Role) -> Iterator[Task]:
         **forgiving(role, "start"),
         "when": LINUX,
     }
+    if role.contained:
+        return
     yield {
         "name": "Ask launchd whether it is loaded",
         "ansible.builtin.command": {"argv": ["launchctl", "print", f"{role.var('domain')}/{role.var('label')}"]},
@@ -247,6 +267,9 @@ def _health(role: Role) -> Iterator[Task]:
         number = ports(role.service)[health.tcp].port
         task["ansible.builtin.wait_for"] = {"host": LOOPBACK, "port": number, "timeout": seconds}
     else:
-        task |= {"ansible.builtin.command": role.argv(role.wiring.health_command), **as_itself(role), **tries}
+        command = role.argv(role.wiring.health_command)
+        if role.contained:
+            command["argv"] = [*images.exec_words(role.lab, role.service), *command["argv"]]
+        task |= {"ansible.builtin.command": command, **as_itself(role), **tries}
         task["changed_when"] = False
     yield {**task, "when": REALLY}

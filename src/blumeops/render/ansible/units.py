@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from blumeops.lab.app import App
 from blumeops.lab.quantities import size_text
+from blumeops.render.ansible import podman
 from blumeops.render.ansible.role import Role
 from blumeops.render.ansible.speak import account, ports
 from blumeops.render.ansible.words import Expression, Said, in_file, in_plist, in_unit
@@ -45,8 +46,9 @@ _ESCAPED = r"""regex_replace('([\\\\"$`])', '\\\\\\1')"""
 
 def env_template(role: Role) -> str:
     """The environment file, read by systemd and by sh: within double quotes both take `\\` before these four only."""
+    chosen = f" if name is not match({role.name_of('clients_own')} | join('|'))" if role.contained else ""
     return (
-        f"{{% for name, value in {role.name_of('env')}.items() %}}\n"
+        f"{{% for name, value in {role.name_of('env')}.items(){chosen} %}}\n"
         f'{{{{ name }}}}="{{{{ value | {_ESCAPED} }}}}"\n'
         "{% endfor %}\n"
     )
@@ -54,18 +56,23 @@ def env_template(role: Role) -> str:
 
 def systemd_unit(role: Role) -> str:
     """The template of `<service>.service`."""
-    app, name, wiring, say, service = role.app, role.name, role.wiring, role.say, role.service
+    app, name, say, service = role.app, role.name, role.say, role.service
     on_host = [need for need in service.needs if role.lab.services[need].host == service.service.host]
     after = ["network-online.target", *(f"{need}.service" for need in on_host)]
-    writable = [(say.own("state", folder),) for folder in role.folders]
     mounts: list[Said] = [(say.own("mounts", mount),) for mount in service.service.mounts]
     if role.backups.share and not role.backups.by_ssh:
         mounts.append((Expression(role.name_of("share"), tame=False),))
-    wanted = ["CAP_NET_BIND_SERVICE"] if any(port.port < _PRIVILEGED for port in ports(service).values()) else []
-    wanted += ["CAP_DAC_READ_SEARCH"] if role.backups.makes else []  # it reads what other accounts keep
-    capability = " ".join(wanted)
-    about = " ".join(f"{app.about} ({name})".split()).replace("%", "%%")
+    about = " ".join((f"{app.about} ({name})" if app.about else name).split()).replace("%", "%%")
     resources = service.service.resources or app.resources
+    whose = [
+        f"User={account(name)}",
+        f"Group={account(name)}",
+        *(["SupplementaryGroups=systemd-journal"] if derives(service, "collector") else []),  # it reads all lines
+    ]
+    started = [
+        f"ExecStart={_words([say(text) for text in role.wiring.command])}",
+        *([f"ExecReload={_words([say(text) for text in role.reload])}"] if role.reload else []),
+    ]
     lines = [
         "[Unit]",
         f"Description={in_file((about,))}",
@@ -74,28 +81,37 @@ def systemd_unit(role: Role) -> str:
         *([f"RequiresMountsFor={_words(mounts)}"] if mounts else []),
         "",
         "[Service]",
-        f"Type={'oneshot' if role.job else 'exec'}",
-        f"User={account(name)}",
-        f"Group={account(name)}",
-        *(["SupplementaryGroups=systemd-journal"] if derives(service, "collector") else []),  # it reads all lines
+        f"Type={'oneshot' if role.job else 'notify' if role.contained else 'exec'}",
+        *([] if role.contained else whose),
         f"EnvironmentFile={_words([(say.own('etc'), '/env')])}",
         f"ExecSearchPath={_words([(say.own('path'),)])}",
-        f"ExecStart={_words([say(text) for text in wiring.command])}",
-        *([f"ExecReload={_words([say(text) for text in wiring.reload])}"] if app.reload else []),
+        *(podman.Container(role).lines(_words) if role.contained else started),
         *(["Restart=on-failure", "RestartSec=5s"] if not role.job else []),
         f"KillSignal=SIG{app.stop.signal}",
         "KillMode=mixed",
         f"TimeoutStopSec={app.stop.within:g}s",
         *([f"TimeoutStartSec={limit:g}s"] if role.job and (limit := resources.time) else []),
         *([f"MemoryMax={size_text(memory).removesuffix('i')}"] if (memory := resources.memory) else []),
-        f"RuntimeDirectory={name}",
+    ]
+    # Podman is root, and what it starts is confined by its words.
+    confined = ["NoNewPrivileges=true", ""] if role.contained else [*_confined(role, mounts), _HARDENED]
+    end = "\n[Install]\nWantedBy=multi-user.target\n" if not role.job else ""
+    return "\n".join([*lines, *confined]) + end
+
+
+def _confined(role: Role, mounts: list[Said]) -> list[str]:
+    """What a program of the host may do."""
+    writable = [(role.say.own("state", folder),) for folder in role.folders]
+    wanted = ["CAP_NET_BIND_SERVICE"] if any(port.port < _PRIVILEGED for port in ports(role.service).values()) else []
+    wanted += ["CAP_DAC_READ_SEARCH"] if role.backups.makes else []  # it reads what other accounts keep
+    capability = " ".join(wanted)
+    return [
+        f"RuntimeDirectory={role.name}",
         "RuntimeDirectoryMode=0700",
         *([f"ReadWritePaths={_words([*writable, *mounts])}"] if writable or mounts else []),
         f"CapabilityBoundingSet={capability}",
         *([f"AmbientCapabilities={capability}"] if capability else []),
     ]
-    end = "\n[Install]\nWantedBy=multi-user.target\n" if not role.job else ""
-    return "\n".join(lines) + "\n" + _HARDENED + end
 
 
 def systemd_timer(role: Role) -> str:
