@@ -79,7 +79,7 @@ def test_what_nothing_derives_any_more_is_named_and_left(lab: Path) -> None:
 
 
 def test_what_has_no_form_at_home_is_told(lab: Path) -> None:
-    """A Compose file runs at site `here` alone: each of its parts is a warning, and the rest is written."""
+    """A Compose file in a cluster runs at `here` alone: each of its parts is a warning, and the rest is written."""
     (lab / "c.yaml").write_text("services: {web: {image: 'web:1', ports: ['80:80']}, db: {image: 'db:1'}}\n")
     (lab / "services" / "more.yaml").write_text("photos: {cluster: cluster, compose: c.yaml}\n")
     said = render(lab).stderr

@@ -78,7 +78,7 @@ ALTERED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "update": ({}, {"update": "replace"}),
     "stop": ({}, {"stop": {"signal": "INT", "within": "20s"}}),
     "resources": ({}, {"resources": {"memory": "64Mi"}}),
-    "devices": ({}, {"devices": ["/dev/dri"]}),
+    "devices": ({"sources": [{"container": "registry.example.org/demo"}]}, {"devices": ["/dev/dri"]}),
     "internet": ({}, {"internet": True}),
 }
 """For each field: what the app has before, and what it has afterwards. `service` is for the service itself."""

@@ -29,7 +29,7 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
             yield Finding("BLU303", lab.service_place(name, "host"), name, message, "place it with `cluster:`")
         if service.host and service.image and host and host.os == "macos":
             message = f"is an image, and {service.host} (macos) runs native programs"
-            yield Finding("BLU304", lab.service_place(name, "image"), name, message, "place it in a cluster")
+            yield Finding("BLU304", lab.service_place(name, "image"), name, message, "place it on a Linux host")
     for name, cluster in lab.settings.clusters.items():
         if cluster.host in hosts:
             yield from _fit(cluster.host, hosts[cluster.host], lab.place("clusters", name, "host"), name)

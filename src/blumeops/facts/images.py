@@ -45,8 +45,9 @@ def in_container(app: App) -> bool:
 
 
 def image_alone(app: App) -> bool:
-    """Whether a Linux host runs it from its image: nothing else brings it there, and it reads nothing of the host's."""
-    installed = any(source.kind in ("deb", "wheel") or source.sha256 for source in app.sources)
+    """Whether a Linux host runs it from its image: nothing else brings it there, or it has no command but the image's
+    own; and it reads nothing of the host's."""
+    installed = bool(app.command) and any(source.kind in ("deb", "wheel") or source.sha256 for source in app.sources)
     of_the_host = any(file.derived in ("backup", "routes", "collector") for file in app.files.values())
     return any(source.kind == "container" for source in app.sources) and not installed and not of_the_host
 
@@ -64,7 +65,13 @@ def used_images(lab: Lab) -> Iterator[Used]:
         app, place = lab.app_of(name), version_place(lab, name)
         if app is None:
             continue
-        images = _of_app(service, app, service.cluster is not None and service.cluster in operated)
+        host = lab.settings.hosts.get(service.host or "")
+        images = _of_app(
+            service,
+            app,
+            operated=service.cluster is not None and service.cluster in operated,
+            on_host=host is not None and host.os == "linux",
+        )
         yield from (Used(whole, name, place) for image in images if (whole := whole_name(image)))
         if brought := lab.brought.get(name):
             yield from (Used(image, name, place) for image, place in of_manifests(brought).values())
@@ -74,8 +81,8 @@ def _is_operator(app: App | None) -> bool:
     return app is not None and app.kind == "platform" and app.app == OPERATOR
 
 
-def _of_app(service: Service, app: App, operated: bool) -> Iterator[str]:
-    """The images that its app means. `operated`: CloudNativePG is in its cluster."""
+def _of_app(service: Service, app: App, *, operated: bool, on_host: bool) -> Iterator[str]:
+    """The images that its app means. `operated`: CloudNativePG is in its cluster; `on_host`: it is on a Linux host."""
     version, way = service.version or app.version, way_of(service)
     if way and service.app is None:
         return
@@ -84,8 +91,7 @@ def _of_app(service: Service, app: App, operated: bool) -> Iterator[str]:
         yield f"{OPERATED}:{version}"
     source = next((source for source in app.sources if source.kind == "container"), None)
     in_cluster = service.cluster is not None and not operated and not way
-    on_host = service.host is not None and image_alone(app)
-    if source and (in_cluster or on_host or (in_container(app) and app.app not in BUILT_IN)):
+    if source and (in_cluster or (on_host and image_alone(app)) or (in_container(app) and app.app not in BUILT_IN)):
         yield f"{source.name}:{version_of(source, app, version)}"
 
 

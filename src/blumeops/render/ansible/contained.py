@@ -1,8 +1,9 @@
 """Which services of a host run as a container, from which image, and what their texts are within it.
 
-An image is taken where nothing else brings the program: on Linux, when the app has no Debian package, no Python
-package and no download with a SHA-256. In: the checked lab and the service. Out: the image's name, and a Speaker that
-says paths and addresses as the program in the container sees them: those of a pod, and the host's loopback as GATEWAY.
+An image is taken on Linux where nothing else brings the program: no Debian package, no Python package and no download
+with a SHA-256; or where the app has no command but the image's own. In: the checked lab and the service. Out: the
+image's name, and a Speaker that says paths and addresses as the program in the container sees them: those of a pod, and
+the host's loopback as GATEWAY.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ class Container:
         role = self.role
         if self.devices:
             account, groups = role.name_of("account"), f"{role.name_of('devices')}.stdout | default('')"
-            numbers = [Expression(f"{account}.{field} | default(0)") for field in ("uid", "group")]
+            numbers = [Expression(f"{account}.{field} | default(65534)") for field in ("uid", "group")]
             words = "map('regex_replace', '^', '--group-add=') | join(' ')"
             member = Expression(f"({groups}).split() | unique | reject('equalto', '0') | {words}")
             return [("--user=", numbers[0], ":", numbers[1]), (member,), ("--read-only",)]

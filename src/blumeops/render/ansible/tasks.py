@@ -211,7 +211,7 @@ def _grant(role: Role, user: ServiceFacts) -> Iterator[Task]:
         "ansible.builtin.command": {**command, **stdin},
         **({"delegate_to": host} if host != role.service.service.host else {}),
         "become": theirs("become"),
-        "become_user": theirs("user"),
+        **({} if inside else {"become_user": theirs("user")}),
         "environment": {"PATH": theirs("path"), **env},
         "register": result,
         "changed_when": f"'changed' in {result}.stdout",

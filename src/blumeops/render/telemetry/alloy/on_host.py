@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from blumeops.facts.derive import ServiceFacts
+from blumeops.facts.images import image_alone
 from blumeops.facts.parts import LogFile, StateFolder
 from blumeops.render.telemetry.alloy import common
 from blumeops.render.telemetry.alloy.syntax import Block, Raw, Said, Value
@@ -23,7 +24,7 @@ def blocks(view: View) -> Iterator[Block]:
     """The configuration of the collector that is the view's reader."""
     host = view.reader.service.host or ""
     system = view.checked.lab.settings.hosts[host].os
-    beside = [each for each in view.services() if view.beside(each) and each.app.command]
+    beside = [each for each in view.services() if view.beside(each) and _runs(each, system)]
     yield from _device(host, system)
     if not view.here:  # there Prometheus has the targets itself, and lines are the console's
         yield from _files(view, beside)
@@ -32,6 +33,11 @@ def blocks(view: View) -> Iterator[Block]:
             yield from _journal(beside, host) if system != "macos" else _log_files(beside)
             yield common.levels(view, beside)
     yield from common.sinks(view)
+
+
+def _runs(service: ServiceFacts, system: str) -> bool:
+    """Whether the host's roles keep it running: a program, or an image, which only Linux hosts run."""
+    return bool(service.app.command) or (system == "linux" and image_alone(service.app))
 
 
 def _device(host: str, system: str) -> Iterator[Block]:
