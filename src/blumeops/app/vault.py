@@ -39,8 +39,11 @@ class Vault:
     stored: frozenset[Reference]
 
 
-def read(site: SiteFolder, lab: str, folder: Path | None, age_key: Path | None) -> Vault:
-    """The secrets of the forge's main or, before there is one, of the lab's folder.
+def read(
+    site: SiteFolder, lab: str, folder: Path | None, age_key: Path | None, described: CheckedLab | None = None
+) -> Vault:
+    """The secrets of the forge's main or, before there is one, of the lab's folder. `described`: the description that
+    they are for, where it is not the one beside them.
 
     Raises UserError `BLU504` for a store that is damaged, `BLU515` for a lab that does not pass the checks, Unavailable
     `BLU524` where another store than the SOPS file is named, and is away.
@@ -56,6 +59,7 @@ def read(site: SiteFolder, lab: str, folder: Path | None, age_key: Path | None) 
         data = file.read_bytes() if file.is_file() else None
     else:
         raise UserError("BLU790", str(site.path), "holds no site", "name the lab with --lab DIR")
+    checked = described or checked
     if checked is None:
         raise UserError("BLU515", source, "does not pass the checks, so that nobody knows who uses what", "mend it")
     entries = tuple(inventory(checked.lab, checked.facts))

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
+"""A note says what is to be known, and is nothing that lacks."""
 
 
 class Place(NamedTuple):
@@ -32,7 +33,7 @@ class Finding:
     severity: Severity = "error"
 
     def __str__(self) -> str:
-        mark = "warning: " if self.severity == "warning" else ""
+        mark = "" if self.severity == "error" else f"{self.severity}: "
         hint = f"; {self.hint}" if self.hint else ""
         return f"{self.place}: {self.code} {mark}{self.subject}: {self.message}{hint}"
 

@@ -116,7 +116,9 @@ def _look(commands: _Commands) -> None:
 
 
 def _change(commands: _Commands) -> None:
-    commands.add("check", "all findings from the description alone; nothing is changed")
+    check = commands.add("check", "all findings from the description alone; nothing is changed", commands.key)
+    about = "ask the secret store, registries and indexes as well: what lacks, what is behind its pin"
+    check.add_argument("--live", action="store_true", help=about)
     plan = commands.add("plan", "what a sync would change, in words and as diffs", commands.key)
     ends = plan.add_mutually_exclusive_group()
     ends.add_argument("revision", nargs="?", metavar="REV", help="a revision of the forge (default: the lab's folder)")

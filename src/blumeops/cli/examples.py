@@ -31,7 +31,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "history": ("blumeops history --limit 3",),
     "show": ("blumeops show miniflux",),
     "whatif": ("blumeops whatif postgresql", "blumeops whatif"),
-    "check": ("blumeops check --lab ~/lab",),
+    "check": ("blumeops check --lab ~/lab", "blumeops check --live"),
     "plan": (
         "blumeops plan --no-diff",
         "blumeops plan --from main",

@@ -107,6 +107,7 @@ def say_findings(findings: Sequence[Finding], stream: TextIO | None = None) -> N
 
 def count(findings: Sequence[Finding], services: int) -> str:
     """How much was looked at, and what was found."""
-    bad = len(errors(findings))
-    counts = ((services, "service"), (bad, "error"), (len(findings) - bad, "warning"))
+    bad, notes = len(errors(findings)), sum(finding.severity == "note" for finding in findings)
+    counts = [(services, "service"), (bad, "error"), (len(findings) - bad - notes, "warning")]
+    counts += [(notes, "note")] if notes else []
     return ", ".join(f"{number} {word}{'' if number == 1 else 's'}" for number, word in counts)

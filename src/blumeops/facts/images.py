@@ -60,25 +60,23 @@ def is_postgresql(app: App) -> bool:
 
 def used_images(lab: Lab) -> Iterator[Used]:
     """Every image that is not pinned by its digest where it is named; one that several services run comes for each."""
-    operated = {each.cluster for name, each in lab.services.items() if _is_operator(lab.app_of(name))}
+    operated = operated_clusters(lab)
     for name, service in lab.services.items():
         app, place = lab.app_of(name), version_place(lab, name)
         if app is None:
             continue
         host = lab.settings.hosts.get(service.host or "")
-        images = _of_app(
-            service,
-            app,
-            operated=service.cluster is not None and service.cluster in operated,
-            on_host=host is not None and host.os == "linux",
-        )
+        on_host = host is not None and host.os == "linux"
+        images = _of_app(service, app, operated=service.cluster in operated, on_host=on_host)
         yield from (Used(whole, name, place) for image in images if (whole := whole_name(image)))
         if brought := lab.brought.get(name):
             yield from (Used(image, name, place) for image, place in of_manifests(brought).values())
 
 
-def _is_operator(app: App | None) -> bool:
-    return app is not None and app.kind == "platform" and app.app == OPERATOR
+def operated_clusters(lab: Lab) -> frozenset[str | None]:
+    """The clusters in which CloudNativePG runs databases."""
+    apps = ((service.cluster, lab.app_of(name)) for name, service in lab.services.items() if service.cluster)
+    return frozenset(at for at, app in apps if app is not None and app.kind == "platform" and app.app == OPERATOR)
 
 
 def _of_app(service: Service, app: App, *, operated: bool, on_host: bool) -> Iterator[str]:
