@@ -320,3 +320,18 @@ def test_a_new_secret_of_what_does_not_run_here_changes_nothing() -> None:
     """Nothing of it is running, so nothing is restarted."""
     rest = LocalUnit(unit="rest", app="a", version="1", place="x", provided="something else")
     assert with_new_secrets(Plan(()), {"rest": rest}, {"rest": ["op://lab/rest/key"]}).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (None, f"sha256:{'1' * 64}", "its image is locked to sha256:111111111111…"),
+        (f"sha256:{'1' * 64}", f"sha256:{'2' * 64}", "its image is locked to sha256:222222222222…"),
+        (f"sha256:{'2' * 64}", None, "its image is locked no more"),
+    ],
+)
+def test_an_image_that_is_locked_otherwise(before: str | None, after: str | None, said: str) -> None:
+    """The version is the same, and what runs is not: the plan says so."""
+    was, will = (unit(sources=(Source(kind="container", name="a/web", digest=each),)) for each in (before, after))
+    [change] = compare(by_name(will), by_name(was)).changes
+    assert change.effects[0] == said

@@ -168,6 +168,8 @@ def _effects(before: LocalUnit, after: LocalUnit, different: set[str]) -> list[s
         effects.append(f"{before.app} becomes {after.app}")
     elif "version" in different:
         effects.append(f"{after.app} goes from {before.version} to {after.version}")
+    elif (digest := _digest(after)) != _digest(before):
+        effects.append(f"its image is {f'locked to {digest[:19]}…' if digest else 'locked no more'}")
     for name in sorted(before.env.keys() | after.env.keys()):
         old, new = before.env.get(name), after.env.get(name)
         if old != new:
@@ -180,6 +182,11 @@ def _effects(before: LocalUnit, after: LocalUnit, different: set[str]) -> list[s
         effects.append(f"{before.url or 'no address'} becomes {after.url or 'no address'}")
     added = {grant.provider for grant in after.grants} - {grant.provider for grant in before.grants}
     return effects + [f"{provider} gets a database and a role for it" for provider in sorted(added)]
+
+
+def _digest(unit: LocalUnit) -> str:
+    """What its image is locked to."""
+    return next((source.digest for source in unit.sources if source.digest), "")
 
 
 def _diff(unit: str, before: list[str], after: list[str]) -> str:

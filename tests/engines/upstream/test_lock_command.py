@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,9 @@ def test_every_image_is_locked(lab: Path, registry: Registry) -> None:
     assert container["image"] == f"{registry.name}/web:1@{made['web:1']}"
     kustomization = yaml.safe_load((argocd / "own" / "kustomization.yaml").read_text())
     assert kustomization["images"] == [{"name": f"{registry.name}/own", "digest": made["own:1"]}]
+    kubectl = Path(sys.executable).parent / "kubectl"
+    built = subprocess.run([kubectl, "kustomize", argocd / "own"], capture_output=True, text=True, check=True).stdout
+    assert f"image: {registry.name}/own@{made['own:1']}\n" in built
     passed = check_folder(lab).passed
     assert passed
     assert local.units(local.render(passed))["made"].sources[0].digest == made["composed:1"]
