@@ -220,8 +220,32 @@ def test_certificates_are_caddys_own_or_the_dns_providers(rendered: Callable[...
     assert "\ttls internal\n" in rendered(CADDY + SERVICES).text("ansible/roles/caddy/templates/Caddyfile.j2")
     dns = "ops.example.org, dns: {provider: gandi, token: op://lab/gandi/pat}}"
     tree = rendered(CADDY + SERVICES, LAB.replace("ops.example.org}", dns))
-    assert "\ttls {\n\t\tdns gandi {env.DNS_TOKEN}\n\t}\n" in tree.text("ansible/roles/caddy/templates/Caddyfile.j2")
+    routes = tree.text("ansible/roles/caddy/templates/Caddyfile.j2")
+    assert routes.count("tls") == 1
+    assert "\nhttps://*.ops.example.org {\n\ttls {\n\t\tdns gandi {env.DNS_TOKEN}\n\t}\n" in routes
     assert environment(tree, "caddy")["DNS_TOKEN"] == f"{{{{ {SECRETS}['op://lab/gandi/pat'] }}}}"
+
+
+def test_a_caddy_with_a_plugin_is_built(rendered: Callable[..., FileTree]) -> None:
+    """By xcaddy, on both systems, in a folder of its own by version and plugin; no package of Caddy is installed."""
+    dns = "ops.example.org, dns: {provider: gandi, token: op://lab/gandi/pat%s}}"
+    folders = set()
+    for more, version in (("", "2.11.7"), (", plugin: example.org/x/gandi@v2.0.0", "2.11.7"), ("", "2.11.8")):
+        services = CADDY.replace("server}", f'server, version: "{version}"}}') + SERVICES
+        tree = rendered(services, LAB.replace("ops.example.org}", dns % more))
+        plugin = "example.org/x/gandi@v2.0.0" if more else "github.com/caddy-dns/gandi@v1.1.0"
+        for system in ("linux", "macos"):
+            tasks = document(tree, f"roles/caddy/tasks/{system}.yml")
+            (build,) = (task for task in tasks if "Build caddy" in task["name"])
+            words = build["ansible.builtin.command"]["argv"]
+            assert words[3:7] == ["build", f"v{version}", "--with", plugin]
+            assert words[-1] == build["ansible.builtin.command"]["creates"] == "{{ caddy_build }}/caddy"
+            assert not any("caddy_package" in str(task) or "caddy_formula" in str(task) for task in tasks)
+        paths = document(tree, "roles/caddy/vars/linux.yml")
+        assert paths["caddy_path"].startswith("{{ caddy_build }}:")
+        folders.add(paths["caddy_build"])
+    assert len(folders) == 3
+    assert not any("xcaddy" in rendered(CADDY + SERVICES).text(path) for path in rendered(CADDY + SERVICES))
 
 
 def test_capabilities_only_where_a_port_needs_them(rendered: Callable[..., FileTree]) -> None:

@@ -1,4 +1,4 @@
-"""BLU13x: versions are pinned, and a lab that locks its images locks each one that it runs."""
+"""BLU13x: versions are pinned, that of the proxy's plugin too, and a lab that locks its images locks each one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from blumeops.base.findings import Finding
 from blumeops.facts.derive import Facts
 from blumeops.facts.images import Used, used_images
 from blumeops.lab.locked import NAME
+from blumeops.facts.plugins import KNOWN, plugin
 from blumeops.lab.model import Lab
 
 FLOATING = ("latest", "stable", "main", "master", "edge", "nightly")
@@ -16,6 +17,7 @@ FLOATING = ("latest", "stable", "main", "master", "edge", "nightly")
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
     """The same revision runs the same programs tomorrow."""
     yield from _locked(lab)
+    yield from _plugin(lab)
     for name, service in lab.services.items():
         app = lab.app_of(name)
         if app is None:
@@ -45,3 +47,14 @@ def _locked(lab: Lab) -> Iterator[Finding]:
         if image not in lab.locked:
             message = f"{image} is not in {NAME}, so that it runs by its tag"
             yield Finding("BLU132", each.place, each.service, message, "blumeops lock", "warning")
+
+
+def _plugin(lab: Lab) -> Iterator[Finding]:
+    """Of the DNS provider: the proxy is built with it."""
+    dns = lab.settings.network.dns
+    if dns is not None and plugin(lab) is None:
+        yield Finding(
+            "BLU139", lab.place("network", "dns", "provider"), "network.dns",
+            f"nobody says which plugin of Caddy is for {dns.provider}, and in which version",
+            f"name it: `plugin: github.com/caddy-dns/{dns.provider}@v…`; known are {', '.join(KNOWN)}",
+        )  # fmt: skip

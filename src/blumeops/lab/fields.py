@@ -60,6 +60,7 @@ _BRANCH = r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$"
 _VAULT = r"^[A-Za-z0-9._-]+( +[A-Za-z0-9._-]+)*$"
 _TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 _LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+_GO_MODULE = r"^[a-z0-9][a-z0-9.-]*(/[A-Za-z0-9._~-]+)+@v[0-9][A-Za-z0-9.+-]*$"
 _SHA256 = r"^[0-9a-f]{64}$"
 _SHARE = r"^[^/\x00-\x1f]+/[^/\x00-\x1f]+$"
 _CHART = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
@@ -124,6 +125,8 @@ Templated = Annotated[
 """Text that may hold `{{ lookups }}`."""
 GitUrl = Annotated[str, AfterValidator(_remote)]
 """A Git repository: `https://…`, `ssh://…`, `user@host:path` or `file:///…`; plain `http://` on loopback alone."""
+GoModule = Annotated[str, StringConstraints(pattern=_GO_MODULE)]
+"""A module of Go at a version: `github.com/caddy-dns/gandi@v1.1.0`."""
 ApiUrl = Annotated[str, AfterValidator(_api)]
 """`https://host/path`; plain `http://` on loopback alone."""
 Truth = Annotated[bool, Field(strict=True)]

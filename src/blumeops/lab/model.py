@@ -23,6 +23,7 @@ from blumeops.lab.fields import (
     Domain,
     EnvName,
     GitUrl,
+    GoModule,
     Image,
     Key,
     Line,
@@ -71,7 +72,10 @@ class Dns(Strict):
     """Who serves the records of `domain`."""
 
     provider: Key
+    """Its name among the plugins of Caddy: https://github.com/caddy-dns"""
     token: str
+    plugin: GoModule | None = None
+    """The plugin, where it is another one, or in another version, than the one that BlumeOps knows."""
 
 
 class Network(Strict):

@@ -24,13 +24,15 @@ def caddyfile(
     page: Callable[[Route], Text] | None = None,
     *,
     guarded: bool = False,
+    wildcard: bool = False,
 ) -> Text:
     """One site block a route, in the order of names.
 
     `guarded`: only what comes by an address of the tailnet or of loopback is answered. The program listens on all
     addresses, and whoever knows a name can ask for it at any of them: from the home network, past the tailnet's policy.
 
-    `certificates`: the lines of the `tls` directive that every block has. `upstream` says what follows
+    `certificates`: the lines of the `tls` directive that every block has; with `wildcard` one for all names has it, and
+    Caddy (2.10 or later) takes its certificate for each of them. `upstream` says what follows
     `reverse_proxy`; None leaves the route out. What Caddy itself cannot answer (the upstream is down, or its file is
     not there) becomes a page that says so, with status 503: the file at the path that `page` says, as long as there is
     one, else a page without a reason. The admin endpoint is a socket in the folder for sockets.
@@ -57,15 +59,21 @@ def caddyfile(
     guard = "\timport tailnet\n" if guarded else ""
     listener = f":{port}" if port != 443 else ""
     routed = [(route, to) for route in facts.routes if (to := upstream(route)) is not None]
-    if not routed:  # without a site Caddy would not listen at all, and be taken for ill
+    if wildcard:
+        blocks.append(
+            "\n# The certificate of every name, by DNS; no other name is answered\n"
+            f"https://*.{domain}{listener} {{\n\t{certificates}\n{guard}\tabort\n}}\n"
+        )
+    elif not routed:  # without a site Caddy would not listen at all, and be taken for ill
         blocks.append(
             f"\nhttps://{domain}{listener} {{\n\t{certificates}\n{guard}\trespond `no service is routed` 404\n}}\n"
         )
+    own = "" if wildcard else f"\t{certificates}\n"
     for route, to in routed:
         address = f"https://{route.label}.{domain}{listener}"
         place = lab.service_place(route.service)
         blocks += [
-            f"\n# {route.service}, in {place.file!r}\n{address} {{\n\t{certificates}\n{guard}",
+            f"\n# {route.service}, in {place.file!r}\n{address} {{\n{own}{guard}",
             "\treverse_proxy ", to, "\n", *_when_down(route.service, page(route) if page else None), "}\n",
         ]  # fmt: skip
     return joined(*blocks)

@@ -1,14 +1,15 @@
 """How the program comes to the host, with its account on Linux and the files by which the host keeps it running.
 
-Linux: a Debian package, a release, a package of PyPI in a virtual environment, else an image; macOS: Homebrew, or a
-release. Beside it come its tools, and for a maker of backups the clients of the databases that it dumps.
+A proxy with plugins is built. Else, Linux: a Debian package, a release, a package of PyPI in a virtual environment, else
+an image; macOS: Homebrew, or a release. Beside it come its tools, and for a maker of backups the clients of the
+databases that it dumps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from blumeops.render.ansible import download, images
+from blumeops.render.ansible import build, download, images
 from blumeops.render.ansible.role import ENVIRONMENTS, Role
 from blumeops.render.ansible.speak import account
 from blumeops.render.ansible.tasks import Task, unit
@@ -47,6 +48,8 @@ def linux(role: Role) -> Iterator[Task]:
             },
             "notify": f"Restart {role.name}",
         }  # fmt: skip
+    elif role.plugins:
+        yield from build.tasks(role, "linux")
     elif "linux" in role.releases:
         yield from download.tasks(role, "linux")
     elif role.wheel:
@@ -73,6 +76,8 @@ def macos(role: Role) -> Iterator[Task]:
             "ansible.builtin.command": {"argv": [f"{prefix}/bin/brew", "install", formula], "creates": installed},
             "notify": f"Restart {role.name}",
         }
+    elif role.plugins:
+        yield from build.tasks(role, "darwin")
     elif "darwin" in role.releases:
         yield from download.tasks(role, "darwin")
     else:

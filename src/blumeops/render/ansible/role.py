@@ -6,6 +6,7 @@ paths, accounts and names in `vars` differ by system.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +14,7 @@ from blumeops.checks.check import CheckedLab
 from blumeops.facts import parts
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Text
+from blumeops.facts.plugins import plugin
 from blumeops.lab.app import AppSource
 from blumeops.render.ansible.backups import Backups
 from blumeops.render.ansible.contained import contained, image, image_source, speaker
@@ -53,6 +55,8 @@ class Role:
         self.env: dict[str, Text] = dict(self.wiring.env)
         if "routes" in {file.derived for file in self.app.files.values()} and (dns := self.lab.settings.network.dns):
             self.env[TOKEN] = (parts.SecretValue(dns.token),)
+        self.plugins = self._plugins()
+        """Of a proxy that has to be built with them."""
         self.secret_files = self._secret_files()
         self.releases = self._releases()
         """By system, where no package brings the program there."""
@@ -69,8 +73,8 @@ class Role:
         return variable(self.name, name)
 
     def source(self, kind: str) -> AppSource | None:
-        """The first source of a kind."""
-        return next((source for source in self.app.sources if source.kind == kind), None)
+        """The first source of a kind; none of a program that is built."""
+        return None if self.plugins else next((source for source in self.app.sources if source.kind == kind), None)
 
     @property
     def wheel(self) -> AppSource | None:
@@ -101,6 +105,11 @@ class Role:
         own = [name for name in self.app.files if name in texts]
         return {name: texts[name] for name in (*own, *sorted(texts.keys() - set(own)))}
 
+    def _plugins(self) -> tuple[str, ...]:
+        derives = any(file.derived == "routes" for file in self.app.files.values())
+        found = plugin(self.lab) if derives else None
+        return (found,) if found else ()
+
     def _secret_files(self) -> dict[str, str]:
         """The secrets that the app looks up as files, and their references."""
         wiring = self.wiring
@@ -112,13 +121,23 @@ class Role:
         return found | self.backups.passwords
 
     def _releases(self) -> dict[str, Release]:
-        linux = None if self.source("deb") else release(self.service, "linux", f"/opt/{self.name}")
-        below = f"{self.var('prefix')}/libexec/{self.name}"
-        darwin = None if self.source("brew") else release(self.service, "darwin", below)
-        return {system: each for system, each in (("linux", linux), ("darwin", darwin)) if each}
+        packaged = {"linux": self.source("deb"), "darwin": self.source("brew")}
+        found = {
+            system: release(self.service, system, self._below(system))
+            for system, package in packaged.items()
+            if package is None
+        }
+        return {system: each for system, each in found.items() if each}
+
+    def _below(self, system: str) -> str:
+        """The folder of its downloads."""
+        return f"/opt/{self.name}" if system == "linux" else f"{self.var('prefix')}/libexec/{self.name}"
 
     def _downloaded(self, system: str) -> tuple[str, dict[str, Any]]:
-        """What stands first on PATH, and the variables that say it; empty where nothing is downloaded."""
+        """What stands first on PATH, and the variables that say it; empty where nothing is downloaded or built."""
+        if self.plugins:
+            digest = hashlib.sha256("\n".join(self.plugins).encode()).hexdigest()[:12]
+            return f"{self.var('build')}:", {"build": f"{self._below(system)}/{self.service.version}-{digest}"}
         found = self.releases.get(system)
         if not found:
             return "", {}

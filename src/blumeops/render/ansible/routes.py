@@ -16,7 +16,6 @@ def routes(checked: CheckedLab, say: Speaker) -> Text:
     """The routes as the service that `say` speaks for serves them."""
     network = checked.lab.settings.network
     domain = network.domain
-    # The plugin for the provider is not in Caddy's own builds: https://caddyserver.com/docs/modules/
     certificates = f"tls {{\n\t\tdns {network.dns.provider} {{env.{TOKEN}}}\n\t}}" if network.dns else "tls internal"
 
     def upstream(route: Route) -> Text | None:
@@ -30,5 +29,6 @@ def routes(checked: CheckedLab, say: Speaker) -> Text:
 
     number = next((port.port for port in ports(say.service).values() if port.entry), 443)
     return caddyfile(
-        checked.lab, checked.facts, domain or "", number, certificates, upstream, guarded=network.tailnet is not None
-    )
+        checked.lab, checked.facts, domain or "", number, certificates, upstream,
+        guarded=network.tailnet is not None, wildcard=bool(network.dns and domain),
+    )  # fmt: skip

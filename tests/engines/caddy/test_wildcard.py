@@ -1,0 +1,127 @@
+"""The proxy of a host with certificates by DNS, as the real Caddy serves it: one certificate for every name.
+
+No provider is asked: Caddy's own authority stands in for ACME, and so for the one plugin that the file needs.
+"""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import jinja2
+import pytest
+from cryptography import x509
+
+from blumeops.render import ansible
+from tests.e2e.site import free_port
+from tests.written import passed
+
+CADDY = Path(sys.executable).parent / "caddy"
+DNS = "tls {\n\t\tdns gandi {env.DNS_TOKEN}\n\t}"
+
+
+class Upstream(http.server.BaseHTTPRequestHandler):
+    """Says which name it was asked by."""
+
+    def do_GET(self) -> None:
+        """Answer with the name."""
+        said = f"you asked {self.headers['Host']}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *_: object) -> None:
+        """Not in the tests' output."""
+
+
+@contextmanager
+def upstream() -> Iterator[int]:
+    """A stand-in for a service, and its port."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def caddy(folder: Path, text: str, port: int) -> Iterator[None]:
+    """The real program, once it has a certificate and listens, until the block ends."""
+    (folder / "Caddyfile").write_text(text)
+    env = {"HOME": str(folder), "XDG_DATA_HOME": str(folder / "data"), "XDG_CONFIG_HOME": str(folder), "PATH": ""}
+    argv: list[str | Path] = [CADDY, "run", "--config", folder / "Caddyfile", "--adapter", "caddyfile"]
+    with (folder / "log").open("wb") as log, subprocess.Popen(argv, env=env, stdout=log, stderr=log) as process:
+        try:
+            deadline = time.monotonic() + 20
+            while not any((folder / "data").rglob("*.crt")) or not listens(port):
+                assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
+                time.sleep(0.05)
+            yield
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def listens(port: int) -> bool:
+    """Whether the handshake with the proxy succeeds: before, it has no certificate."""
+    with suppress(OSError):
+        return bool(asked("x.ops.example.org", port))
+    return False
+
+
+def asked(name: str, port: int) -> tuple[str, str]:
+    """The name that the certificate is for, and the answer's body. Raises OSError where nobody answers."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", port), 5) as plain,
+        context.wrap_socket(plain, server_hostname=name) as wrapped,
+    ):
+        certificate = x509.load_der_x509_certificate(wrapped.getpeercert(binary_form=True) or b"")
+        wrapped.sendall(f"GET / HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: wrapped.recv(4096), b"")).decode()
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return names.get_values_for_type(x509.DNSName)[0], answer.partition("\r\n\r\n")[2]
+
+
+@pytest.mark.skipif(not CADDY.exists(), reason="Caddy is not in this environment: the extra `here` brings it")
+def test_one_certificate_serves_every_name(tmp_path: Path) -> None:
+    """Two names are served with the certificate of all, no other is made, a name that no service has is not answered,
+    and of the admin API nothing but a socket is there."""
+    port, metrics = free_port(), free_port()
+    with upstream() as one, upstream() as other:
+        lab = "lab: small\nhosts: {box: {os: linux, role: compute}}\nclusters: {pods: {host: box}}\n"
+        lab += "network: {domain: ops.example.org, tailnet: t.ts.net, "
+        lab += "dns: {provider: gandi, token: op://v/gandi/pat}}\n"
+        checked = passed(tmp_path / "lab", {
+            "lab.yaml": lab,
+            "services/s.yaml": "caddy: {host: box, ports: "
+            f"{{https: {{port: {port}, entry: true}}, metrics: {metrics}}}}}\n"
+            f"prometheus: {{host: box, name: one, ports: {{http: {one}}}}}\nloki: {{host: box, ports: {{http: {other}}}}}\n",
+        })  # fmt: skip
+        template = ansible.render(checked).text("ansible/roles/caddy/templates/Caddyfile.j2")
+        assert template.count(DNS) == template.count("tls") == 1
+        text = jinja2.Template(template.replace(DNS, "tls internal")).render(caddy_run=str(tmp_path))
+        with caddy(tmp_path, text, port):
+            for label in ("one", "loki"):
+                name = f"{label}.ops.example.org"
+                assert asked(name, port) == ("*.ops.example.org", f"you asked {name}:{port}")
+            assert asked("nobodys.ops.example.org", port) == ("*.ops.example.org", "")
+            assert (tmp_path / "admin.sock").is_socket()
+            with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", 2019), 1):
+                pass
+    made = {path.stem for path in (tmp_path / "data" / "caddy" / "certificates").rglob("*.crt")}
+    assert made == {"wildcard_.ops.example.org"}
