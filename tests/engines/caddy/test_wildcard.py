@@ -125,3 +125,21 @@ def test_one_certificate_serves_every_name(tmp_path: Path) -> None:
                 pass
     made = {path.stem for path in (tmp_path / "data" / "caddy" / "certificates").rglob("*.crt")}
     assert made == {"wildcard_.ops.example.org"}
+
+
+@pytest.mark.skipif(not CADDY.exists(), reason="Caddy is not in this environment: the extra `here` brings it")
+@pytest.mark.parametrize("name", ['a} "b" {c} {$HOME} `.yaml', "{{ 7 * 7 }}{% raw %}#}.yaml"])
+def test_no_name_of_a_file_is_read_as_a_directive(tmp_path: Path, name: str) -> None:
+    """All that a person chooses freely and that stands in the file is where a route is from: a comment, whatever it
+    holds. (Names with an end of line no lab may have.) Through Ansible's templates and Caddy's own reader, the routes are the same."""
+    found = []
+    for number, file in enumerate(("plain.yaml", name)):
+        checked = passed(tmp_path / str(number), {
+            "lab.yaml": "lab: small\nhosts: {box: {os: linux, role: compute}}\nnetwork: {domain: ops.example.org}\n",
+            f"services/{file}": "caddy: {host: box}\nprometheus: {host: box, name: one}\n",
+        })  # fmt: skip
+        template = ansible.render(checked).text("ansible/roles/caddy/templates/Caddyfile.j2")
+        (tmp_path / "Caddyfile").write_text(jinja2.Template(template).render(caddy_run="/run/caddy") + "\n")
+        argv: list[str | Path] = [CADDY, "adapt", "--config", tmp_path / "Caddyfile", "--adapter", "caddyfile"]
+        found.append(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    assert found[0] == found[1]

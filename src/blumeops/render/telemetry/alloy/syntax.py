@@ -28,6 +28,8 @@ class Said:
     text: Text
 
 
+_MARK = "\ufeff"
+
 Value = str | int | float | bool | Raw | Said | Sequence["Value"] | Mapping[str, "Value"]
 
 
@@ -51,7 +53,7 @@ def write(blocks: Iterable[Block]) -> Text:
 
 
 def _block(block: Block, indent: str) -> Iterator[Text | str]:
-    for line in block.about.splitlines():
+    for line in block.about.replace(_MARK, " ").splitlines():
         yield f"{indent}// {line}\n"
     label = f" {quoted(block.label)}" if block.label else ""
     if not block.values and not block.blocks:
@@ -131,5 +133,5 @@ def _list(values: Sequence[Value], indent: str) -> Iterator[Text | str]:
 
 
 def quoted(text: str) -> str:
-    """`text` in double quotes, with Go's escapes."""
-    return json.dumps(text, ensure_ascii=False)
+    """`text` in double quotes, with Go's escapes. A byte order mark stands nowhere but at the beginning of a file."""
+    return json.dumps(text, ensure_ascii=False).replace(_MARK, "\\ufeff")

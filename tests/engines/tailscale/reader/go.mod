@@ -1,0 +1,5 @@
+module blumeops.test/hujson
+
+go 1.26
+
+require github.com/tailscale/hujson v0.0.0-20260727124030-b80ff77dac4f
