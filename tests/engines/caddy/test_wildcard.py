@@ -110,7 +110,8 @@ def test_one_certificate_serves_every_name(tmp_path: Path) -> None:
             "lab.yaml": lab,
             "services/s.yaml": "caddy: {host: box, ports: "
             f"{{https: {{port: {port}, entry: true}}, metrics: {metrics}}}}}\n"
-            f"prometheus: {{host: box, name: one, ports: {{http: {one}}}}}\nloki: {{host: box, ports: {{http: {other}}}}}\n",
+            f"prometheus: {{host: box, name: one, ports: {{http: {one}}}}}\n"
+            f"loki: {{host: box, ports: {{http: {other}}}}}\n",
         })  # fmt: skip
         template = ansible.render(checked).text("ansible/roles/caddy/templates/Caddyfile.j2")
         assert template.count(DNS) == template.count("tls") == 1
@@ -131,7 +132,8 @@ def test_one_certificate_serves_every_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ['a} "b" {c} {$HOME} `.yaml', "{{ 7 * 7 }}{% raw %}#}.yaml"])
 def test_no_name_of_a_file_is_read_as_a_directive(tmp_path: Path, name: str) -> None:
     """All that a person chooses freely and that stands in the file is where a route is from: a comment, whatever it
-    holds. (Names with an end of line no lab may have.) Through Ansible's templates and Caddy's own reader, the routes are the same."""
+    holds; one with an end of line no lab may have. Through Ansible's templates and Caddy's own reader, the routes are
+    the same."""
     found = []
     for number, file in enumerate(("plain.yaml", name)):
         checked = passed(tmp_path / str(number), {

@@ -1,7 +1,7 @@
 """Hosts, for Ansible: a checked lab becomes `ansible/`, which anybody runs with `ansible-playbook` alone.
 
-ansible.cfg, inventory.yml, a playbook a host and a role a service: what an operator would have written. Nothing in it
-needs BlumeOps, nothing in it is secret: the playbook reads secrets with `op` when it runs. A change of a
+ansible.cfg, inventory.yml, a playbook a host, a role a service and a minikube: what an operator would have written.
+Nothing in it needs BlumeOps, nothing in it is secret: the playbook reads secrets with `op` when it runs. A change of a
 service changes files of its own role only (and the playbook, when what is read or in which order changes).
 """
 
@@ -13,8 +13,9 @@ from blumeops.base.errors import Bug
 from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab
 from blumeops.lab.model import WHAT_RUNS, Lab
+from blumeops.render.ansible import clusters
 from blumeops.render.ansible.contained import hindered, may_be
-from blumeops.render.ansible.files import role_files
+from blumeops.render.ansible.files import PLIST, role_files
 from blumeops.render.ansible.own import own_role, rendered
 from blumeops.render.ansible.playbook import CONFIG, inventory, playbook
 from blumeops.render.ansible.role import Role
@@ -81,6 +82,12 @@ def render(checked: CheckedLab) -> FileTree:
             files |= {f"roles/{role.name}/{path}": text for path, text in role_files(role).items()}
         for name, brought in own.items():
             copied |= {f"roles/{name}/{path}": text for path, text in brought.files.items()}
+        for name, cluster in lab.settings.clusters.items():
+            if cluster.host == host and cluster.kind == "minikube":
+                called = clusters.role_name(name)
+                made.append(called)  # last: what it pulls from is on its host
+                own_files = clusters.role_files(lab.settings.lab, name, cluster, PLIST)
+                files |= {f"roles/{called}/{path}": text for path, text in own_files.items()}
         if made or left:
             secrets = {reference for role in roles for reference in role.secrets}
             secrets |= {reference for role in own.values() for reference in role.secrets}

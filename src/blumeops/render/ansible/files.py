@@ -9,7 +9,7 @@ from blumeops.render.ansible.role import Role
 from blumeops.render.ansible.speak import comment, config_name
 from blumeops.render.ansible.words import in_file
 
-_PLIST = """\
+PLIST = """\
 <?xml version="1.0" encoding="UTF-8"?>
 <!-- {origin} -->
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
@@ -41,7 +41,7 @@ def role_files(role: Role) -> dict[str, str]:
     }
     made |= {f"templates/{name}.j2": f"# {origin}\n{text}" for name, text in templates.items()}
     if not role.contained:
-        made["templates/launchd.plist.j2"] = _PLIST.format(origin=origin, content=units.launchd_plist(role))
+        made["templates/launchd.plist.j2"] = PLIST.format(origin=origin, content=units.launchd_plist(role))
     # Only Jinja's comments are comments in every file; they do not reach the host.
     whole = {f"{config_name(name)}.j2": role.say(text) for name, text in role.config.items()}
     whole |= {tasks.stdin_template(role, text): (text,) for text in role.stdins}

@@ -1,6 +1,6 @@
 """How the program comes to the host, with its account on Linux and the files by which the host keeps it running.
 
-A proxy with plugins is built. Else, Linux: a Debian package, a release, a package of PyPI in a virtual environment, else
+A proxy with plugins is built. Else, Linux: a Debian package, a release, a package of PyPI in a virtual environment, or
 an image; macOS: Homebrew, or a release. Beside it come its tools, and for a maker of backups the clients of the
 databases that it dumps.
 """
