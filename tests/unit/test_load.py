@@ -197,7 +197,7 @@ def test_a_value_in_the_place_of_a_secret_is_not_repeated(tmp_path: Path) -> Non
         "postgresql: {cluster: pods, secrets: {superuser_password: hunter2}}\ncaddy: {host: box, secrets: hunter2}\n"
         "grafana: {cluster: pods, secrets: {admin_password: [hunter2], secret_key: 4711}}\n"
     )
-    lab = f"{LAB}network: {{domain: ops.example.org, dns: {{provider: x, token: hunter2}}}}\n"
+    lab = f"{LAB}network: {{domain: ops.example.org, dns: {{provider: gandi, token: hunter2}}}}\n"
     findings = check(tmp_path, {"lab.yaml": lab, A: text}).findings
     assert len(findings) == 6
     assert not [finding for finding in findings if "hunter2" in str(finding) or "4711" in str(finding)]

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from blumeops.base.findings import Finding
 from blumeops.facts.derive import Facts
 from blumeops.facts.images import Used, used_images
-from blumeops.lab.locked import NAME
 from blumeops.facts.plugins import KNOWN, plugin
+from blumeops.lab.locked import NAME
 from blumeops.lab.model import Lab
 
 FLOATING = ("latest", "stable", "main", "master", "edge", "nightly")
