@@ -175,6 +175,80 @@ def test_what_is_not_rendered_is_said(rendered: Callable[..., FileTree]) -> None
     assert [role["role"] for role in roles] == ["caddy", "other"]
 
 
+IMAGE = "image: 'example.org/box:1', ports: {http: 8000}, state: {data: /data}"
+
+
+def unit_of(tree: FileTree, name: str) -> str:
+    """The template of a service's unit."""
+    return tree.text(f"ansible/roles/{name}/templates/systemd.service.j2")
+
+
+def test_a_device_is_given_to_an_account_of_the_host(rendered: Callable[..., FileTree]) -> None:
+    """Without a user namespace, in which no group of the host would be one; its state is the account's."""
+    tree = rendered(CADDY + f"box: {{host: server, {IMAGE}, devices: [/dev/dri]}}\n")
+    unit = unit_of(tree, "box")
+    assert "--device=/dev/dri" in unit
+    assert "--user={{ box_account.uid | default(65534) }}:{{ box_account.group | default(65534) }} \\\n" in unit
+    assert "--read-only" in unit
+    assert "--uidmap" not in unit
+    assert "--cap-add" not in unit
+    folders = [
+        task for task in document(tree, "roles/box/tasks/main.yml") if task["name"].startswith("Make the folders")
+    ]
+    assert [task["ansible.builtin.file"]["owner"] for task in folders] == ["{{ box_user }}"]
+    assert document(tree, "roles/box/vars/linux.yml")["box_user"] == "box"
+
+
+def test_an_image_is_published_where_its_callers_are(rendered: Callable[..., FileTree]) -> None:
+    """On the loopback for a proxy on its host, on all addresses for one on another."""
+    near = rendered(CADDY + f"box: {{host: server, {IMAGE}}}\n")
+    assert "--publish=127.0.0.1:8000:8000/tcp" in unit_of(near, "box")
+    assert "--publish=0.0.0.0:8000:8000/tcp" in unit_of(rendered(CADDY + f"box: {{host: other, {IMAGE}}}\n"), "box")
+
+
+def test_a_digest_stands_instead_of_the_tag(rendered: Callable[..., FileTree], tmp_path: Path) -> None:
+    """Whether the lab has locked it, or names it with the image; Podman takes one of them."""
+    digest = "sha256:" + "a1" * 32
+    services = CADDY + f"box: {{host: server, {IMAGE}}}\n"
+    services += f"own: {{host: server, {IMAGE.replace('box:1', f'own:2@{digest}').replace('8000', '8001')}}}\n"
+    (tmp_path / "images.lock.yaml").write_text(f"example.org/box:1: {digest}\n")
+    tree = rendered(services)
+    for name in ("box", "own"):
+        defaults = document(tree, f"roles/{name}/defaults/main.yml")
+        assert defaults[f"{name}_image"] == f"example.org/{name}@{digest}"
+
+
+def test_a_share_is_mounted_whatever_its_path(rendered: Callable[..., FileTree]) -> None:
+    """Its folder on the host may have a comma: the mount's word is CSV, each field quoted."""
+    lab = LAB.replace("address: 192.0.2.1}", "address: 192.0.2.1, shares: {music: {path: '/srv/a,b', by: [nfs]}}}")
+    tree = rendered(CADDY + f"box: {{host: server, {IMAGE}, mounts: {{music: server/music}}}}\n", lab=lab)
+    mount = next(line for line in unit_of(tree, "box").splitlines() if "/mnt/music" in line and "--mount" in line)
+    quoted_path = "{{ box_mounts['music'] | to_json(ensure_ascii=false) | replace('%', '%%') | replace('$', '$$') }}"
+    assert mount == f'    "--mount=type=bind,\\"src="{quoted_path}"\\",\\"dst=/mnt/music\\"" \\'
+
+
+def test_only_who_calls_a_neighbour_reaches_the_loopback(rendered: Callable[..., FileTree], tmp_path: Path) -> None:
+    """A part of a Compose file, which has a network of its own, is left out where it would have to."""
+    app = (
+        "app: store\nversion: '1'\nsources: [{deb: store}]\ncommand: [store]\nports: {http: 8090}\nstate: none\n"
+        "provides: {database: {scheme: http, port: http, create: {command: [make]}}}\n"
+    )
+    url = "env: {URL: '{{ database.url }}'}"
+    services = CADDY + f"store: {{host: server}}\nbox: {{host: server, database: store, {IMAGE}, {url}}}\n"
+    services += f"alone: {{host: server, {IMAGE.replace('8000', '8001')}}}\n"
+    compose = (
+        "services: {web: {image: 'example.org/web:1', ports: ['8002:8002'], environment: {U: '{{ database.url }}'}}}"
+    )
+    (tmp_path / "compose.yaml").write_text(compose)
+    services += "photos: {host: server, compose: compose.yaml, database: store}\n"
+    tree = rendered(services, apps={"store/app.yaml": app})
+    why = "a part of a Compose file has no way from its network to store on the loopback of its host"
+    assert f"# Not rendered yet: photos ({why}).\n" in tree.text("ansible/server.yml")
+    assert "--network=slirp4netns:allow_host_loopback=true" in unit_of(tree, "box")
+    assert "@10.0.2.2:8090/" in document(tree, "roles/box/defaults/main.yml")["box_env"]["URL"]
+    assert "--network" not in unit_of(tree, "alone")
+
+
 def test_who_listens_where(rendered: Callable[..., FileTree]) -> None:
     """Loopback for neighbours; all addresses for callers on another host or in a cluster, who get its address."""
     near = rendered(CADDY + SERVICES)

@@ -1,8 +1,9 @@
 """Images and a Compose file on a real host: Debian with systemd and its own Podman, over SSH.
 
 The images are made on the host from a static BusyBox, under the names that the golden lab `images` has: one that is
-there is not pulled. Nested containers ask two things of the host: a storage that is no overlay itself, and a whole view
-of /proc (the host's own has its settings covered), without which the kernel gives no user namespace another one.
+there is not pulled. Nested containers ask three things of the host: a storage that is no overlay itself; a whole view
+of /proc (the host's own has its settings covered), without which the kernel gives no user namespace another one; and
+shared mounts, as systemd has them on a machine, else Podman does not find the network of its first container again.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ NASTY = "a{{ 7 * 7 }}{% raw %}\\'\"$HOME `id` %h\t;#é\\"
 SECRETS = {
     "op://images/web/token": NASTY, "op://images/photos/db-password": "ed1bbd22d4fb6dc0",
     "op://images/reader/database-password": "5b8b5a0b1f3f7e64", "op://images/reader/key": "a key\n",
+    "op://images/client/database-password": "0c6b4b1a9fd05f5e",
 }  # fmt: skip
-UNITS = ("web", "photos", "photos-db", "reader", "store")
+UNITS = ("web", "photos", "photos-db", "reader", "store", "notes", "client")
 SERVE = """\
 #!/bin/sh
 KEPT=${KEPT:-/data}
@@ -48,6 +50,7 @@ MAKE = """\
 set -eu
 mkdir -p /var/lib/containers /root/image/bin /root/image/etc /root/image/tmp /root/image/data
 cat > /root/image/serve
+mount --make-rshared /
 mount -t tmpfs storage /var/lib/containers
 mkdir /run/whole-proc
 mount -t proc proc /run/whole-proc
@@ -181,7 +184,7 @@ def test_secrets_are_handed_over_and_seen_by_nobody(applied: Applied) -> None:
 def test_parts_of_one_file_find_each_other(applied: Applied) -> None:
     """By the names that they have in it; the database has no port outside, and its arguments are the file's."""
     assert applied.operator.within("photos", "wget", "-q", "-O", "-", "http://db:5432/") == "db 999 quiet\n"
-    after = applied.operator.asks("systemctl", "show", "--property=After", "photos").split()
+    after = applied.operator.asks("systemctl", "show", "--property=After", "--value", "photos").split()
     assert "photos-db.service" in after
 
 
@@ -208,11 +211,30 @@ def test_lines_are_in_the_journal_of_the_unit(applied: Applied) -> None:
     assert "version one" in lines.splitlines()
 
 
+def test_a_provider_in_a_container_makes_databases_there(applied: Applied) -> None:
+    """By a command within it, once, with what it reads and the password that only its environment has."""
+    operator = applied.operator
+    assert operator.within("notes", "cat", "/data/made") == "0c6b4b1a9fd05f5e\ncreate it\n"
+    assert operator.within("client", "sh", "-c", "wget -q -O - http://$NOTES/") == "db 999\n"
+    assert "client : Make the database of client in notes" in applied.first.changed_tasks
+
+
+def test_a_job_runs_at_its_time(applied: Applied) -> None:
+    """Its timer is on, and a run leaves no container."""
+    asks = applied.operator.asks
+    assert asks("systemctl", "is-active", "sweep.timer") == "active\n"
+    asks("systemctl", "start", "sweep.service")
+    assert "web:x:1234" in asks("cat", "/var/lib/sweep/kept/swept")
+    assert "images-sweep" not in asks("podman", "ps", "--all")
+
+
 @dataclass(frozen=True)
 class Changes:
     """What two changes did: a program killed, then another image."""
 
     restarts: str
+    firewall: str
+    """Once it was started again six times, after its program or conmon was killed, or because somebody said so."""
     image: Result
     page: str
     kept: str
@@ -221,7 +243,8 @@ class Changes:
 
 @pytest.fixture(scope="module")
 def changes(applied: Applied, tmp_path_factory: pytest.TempPathFactory) -> Changes:
-    """A program is killed, then the image gets another tag."""
+    """A program is killed, then the image gets another tag. Its folder is root's again, and what hands it over was
+    killed half-way once."""
     operator, lab = applied.operator, tmp_path_factory.mktemp("changed") / "images"
     pid = ("systemctl", "show", "--property=MainPID", "--value", "photos-db")
     operator.asks("podman", "kill", "--signal=KILL", "images-web")
@@ -229,13 +252,19 @@ def changes(applied: Applied, tmp_path_factory: pytest.TempPathFactory) -> Chang
         "sh", "-c", "for i in $(seq 100); do podman exec images-web test -d / && exit; sleep 0.2; done; exit 1"
     )
     restarts = operator.asks("systemctl", "show", "--property=NRestarts", "--value", "web").strip()
+    for way in ("systemctl restart web", "podman kill images-web", "kill -9 $(systemctl show -P MainPID web)"):
+        again = "systemctl reset-failed web; systemctl start web"
+        operator.asks("sh", "-c", f"{way}; sleep 0.3; {again}; {way}; sleep 0.3; {again}")
+    firewall = operator.asks("nft", "list", "ruleset")
     before = operator.asks(*pid)
     shutil.copytree(LAB, lab)
     services = lab / "services/services.yaml"
     services.write_text(services.read_text().replace("web:1", "web:2"))
+    operator.asks("chown", "root:root", "/var/lib/web/data")
+    operator.asks("podman", "create", "--name=images-web-owner", "registry.example.org/web:1")
     image = operator.runs(lab)
     kept = operator.asks("cat", "/var/lib/web/data/ready", "/var/lib/web/data/ends")
-    return Changes(restarts, image, operator.page(8080), kept, (before, operator.asks(*pid)))
+    return Changes(restarts, firewall, image, operator.page(8080), kept, (before, operator.asks(*pid)))
 
 
 def test_a_killed_program_is_started_again(changes: Changes) -> None:
@@ -243,11 +272,19 @@ def test_a_killed_program_is_started_again(changes: Changes) -> None:
     assert changes.restarts == "1"
 
 
+def test_nothing_of_ended_containers_is_left_in_the_firewall(changes: Changes) -> None:
+    """Else the port would lead to an address that nobody has any more."""
+    assert changes.firewall.count("tcp dport 8080 dnat") == 1
+
+
 def test_another_image_restarts_its_service_alone(changes: Changes) -> None:
     """The unit is written and restarted; the program was told to end, and finds its state."""
-    assert changes.image.changed_tasks == ("web : Write the unit", "web : Restart web.service")
+    assert changes.image.changed_tasks == (
+        "web : Write the unit", "web : Give them to the user of the image", "web : Restart web.service",
+    )  # fmt: skip
     assert changes.page == "two 1234\n"
-    assert changes.kept == "started\nstarted\nstarted\nTERM\n"
+    assert changes.kept.count("started\n") == 9
+    assert changes.kept.endswith("TERM\n")
     assert changes.pids[0] == changes.pids[1]
 
 

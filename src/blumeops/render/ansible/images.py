@@ -19,7 +19,7 @@ from blumeops.render.ansible.words import in_variable
 Task = dict[str, Any]
 
 REALLY = "not ansible_check_mode"
-_HAND_OVER = 'podman create "$@" && podman init "$0"; code=$?; podman rm --force --ignore "$0"; exit "$code"'
+_HAND_OVER = 'podman create --replace "$@" && podman init "$0"; code=$?; podman rm --force --ignore "$0"; exit "$code"'
 """Podman itself looks up an image's user, by name or number, and gives it the folder: no program is started."""
 
 

@@ -96,8 +96,8 @@ class Container:
         return [*unless, *self._run(f"{self.name}-init", more, self.wiring.init_command, own=False)]
 
     def end(self) -> list[Said]:
-        """What leaves nothing of it, should conmon have been killed."""
-        return [("podman",), ("rm",), ("--force",), ("--ignore",), ("--volumes",), (self.name,)]
+        """What waits until its network is down, and leaves nothing of it, should conmon have been killed."""
+        return [("podman",), ("rm",), ("--force",), ("--time=1",), ("--ignore",), ("--volumes",), (self.name,)]
 
     def _run(self, name: str, more: list[Said], command: tuple[Text, ...], own: bool) -> list[Said]:
         words: list[Said] = [

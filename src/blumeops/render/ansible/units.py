@@ -88,7 +88,8 @@ def systemd_unit(role: Role) -> str:
         *(podman.Container(role).lines(_words) if role.contained else started),
         *(["Restart=on-failure", "RestartSec=5s"] if not role.job else []),
         f"KillSignal=SIG{app.stop.signal}",
-        "KillMode=mixed",
+        # Of a container conmon alone is told: what takes its network down afterwards is in the group too.
+        f"KillMode={'process' if role.contained else 'mixed'}",
         f"TimeoutStopSec={app.stop.within:g}s",
         *([f"TimeoutStartSec={limit:g}s"] if role.job and (limit := resources.time) else []),
         *([f"MemoryMax={size_text(memory).removesuffix('i')}"] if (memory := resources.memory) else []),
