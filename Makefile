@@ -43,7 +43,7 @@ status: ## what runs, and how it is
 .PHONY: test
 test: ## the tests, but for those of a real cluster
 	@scripts/prepare dev
-	@$(BIN)/pytest -n 3 --dist loadfile -m 'not cluster' $(TESTS)
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not cluster' $(TESTS)
 
 .PHONY: test-cluster
 test-cluster: ## the tests with a real Kubernetes API server (needs Go; the first build takes minutes)
