@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
+from blumeops.base.away import in_words
 from blumeops.lab.remotes import is_loopback
 
 REDIRECTS = 5
@@ -100,7 +101,7 @@ def _asked(method: str, url: str, headers: Mapping[str, str], limits: Limits) ->
         except Away:
             raise
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Away(f"does not answer within {limits.whole:g} s" if watched.late else _words(error)) from error
+            raise Away(f"does not answer within {limits.whole:g} s" if watched.late else in_words(error)) from error
 
 
 class _Watched:
@@ -199,20 +200,3 @@ def _on_loopback(url: str) -> bool:
 def _server(url: str) -> tuple[str, str, int]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def _words(error: object) -> str:
-    """Why, in a line."""
-    match error:
-        case urllib.error.URLError():
-            return _words(error.reason)
-        case ssl.SSLCertVerificationError():
-            return f"its certificate is not valid: {error.verify_message}"
-        case socket.gaierror():
-            return "its name cannot be resolved"
-        case TimeoutError():
-            return "does not answer"
-        case OSError() if error.strerror:
-            return error.strerror
-    line = " ".join(str(error).split())[:200]
-    return line if line.isprintable() and line else type(error).__name__

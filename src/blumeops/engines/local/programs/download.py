@@ -12,8 +12,6 @@ import hashlib
 import http.client
 import os
 import re
-import socket
-import ssl
 import time
 import urllib.error
 import urllib.request
@@ -23,6 +21,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urljoin, urlsplit
 
+from blumeops.base.away import in_words
 from blumeops.base.errors import EngineError
 from blumeops.base.files import PRIVATE, cannot_write
 from blumeops.engines.local.programs.progress import Progress, megabytes
@@ -146,7 +145,7 @@ def _piece(answer: http.client.HTTPResponse) -> bytes:
     except TimeoutError as error:
         raise _Broken("stalled") from error
     except (OSError, http.client.HTTPException) as error:
-        raise _Broken(f"broke off: {_words(error)}") from error
+        raise _Broken(f"broke off: {in_words(error)}") from error
 
 
 def _opened(url: str, begin: int, limits: Limits) -> http.client.HTTPResponse:
@@ -188,11 +187,11 @@ def _asked(url: str, begin: int, limits: Limits) -> http.client.HTTPResponse | s
                 return _asked(url, 0, limits)
             raise Failed(f"the server answers {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
-        raise Away(_words(error.reason)) from error
+        raise Away(in_words(error.reason)) from error
     except TimeoutError as error:
         raise Away("does not answer") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise Failed(_words(error)) from error
+        raise Failed(in_words(error)) from error
     if answer.status not in (200, 206):
         answer.close()
         raise Failed(f"the server answers {answer.status}")
@@ -241,17 +240,3 @@ def _digest(path: Path) -> str:
         return ""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _words(error: object) -> str:
-    """Why, in a line."""
-    match error:
-        case ssl.SSLCertVerificationError():
-            return f"its certificate is not valid: {error.verify_message}"
-        case socket.gaierror():
-            return "its name cannot be resolved"
-        case TimeoutError():
-            return "does not answer"
-        case OSError() if error.strerror:
-            return error.strerror
-    return " ".join(str(error).split())[:300] or type(error).__name__
