@@ -253,7 +253,7 @@ def test_what_programs_print_is_in_no_copy(ground: Ground, site: Watched, clone:
         ground.ask_all()
         push(ground, clone, f"mood: {mood}", "mood: well")
     site.ask("spill", "/die")
-    eventually(lambda: "***" in site.units()["spill"]["reason"], 5)
+    assert eventually(lambda: "***" in site.units()["spill"]["reason"], 5)
     ground.ask_all()
     ground.look()
 
@@ -317,7 +317,7 @@ def test_a_file_that_was_changed_by_hand(ground: Ground, site: Watched, seeker: 
     (file,) = site.state.glob("units/spill/?/config/spill.conf")
     file.write_text(f"# Its configuration.\nline = {seeker.plant('spill.line#3')}\n")
     site.run("plan", code=None)
-    eventually(lambda: "by hand" in site.run("history", "-n", "3").stdout)
+    assert eventually(lambda: "by hand" in site.run("history", "-n", "3").stdout)
     assert eventually(lambda: site.units()["spill"]["health"] == "healthy" and not still_changed(site, seeker))
     ground.ask_all()
     ground.look()
@@ -348,7 +348,7 @@ def test_no_program_leaves_a_core(site: Watched) -> None:
 def test_what_is_left_of_a_service(ground: Ground, site: Watched, clone: Clone) -> None:
     """Once it is out of the lab: its own log, nothing else; and nothing runs after `down`."""
     push(ground, clone, "spill: {host: server, name: spill, options: {mood: well}}\n", "")
-    eventually(lambda: site.is_settled(site.head()))
+    assert eventually(lambda: "spill" not in site.units())
     site.run("down")
     ground.look()
     left = {found.place for found in ground.seeker.in_files(site.state) if found.canary.startswith("spill.")}

@@ -66,7 +66,7 @@ def test_a_lab_with_its_key_in_the_keyring(site: Site) -> None:
     controller = site.controller()
     assert controller
     controller.kill()
-    eventually(lambda: site.controller() not in (None, controller))
+    assert eventually(lambda: site.controller() not in (None, controller))
     set_value(site, TOKEN, b"another token")
     assert given(site) == ("another word", "another token")
     assert not seeker.in_files(site.folder.parent)
