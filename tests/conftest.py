@@ -28,6 +28,11 @@ SETTINGS = ("ANSIBLE_", "BLUMEOPS_", "GIT_", "KUBE", "OP_", "SOPS_", "XDG_")
 """Variables by which a person's settings would reach a test."""
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes name no test: what packs an archive puts the time into it, and workers would each know other tests."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An empty home and a folder for temporary files, the latter returned; nothing may be left at the end."""
