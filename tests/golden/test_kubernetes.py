@@ -24,10 +24,10 @@ import yaml
 from blumeops.base.tree import FileTree
 from blumeops.checks.check import check_folder
 from blumeops.render.kubernetes import render
+from tests.definitions import published
 
 HERE = Path(__file__).resolve().parent / "kubernetes"
 REPOSITORY = HERE.parents[2]
-CRDS = REPOSITORY.parent / "shared" / "crds"
 LABS = {**{name: REPOSITORY / "labs" / name for name in ("first", "blumeops")}, "cnpg": HERE / "labs" / "cnpg"}
 VERSION = "1.37"
 
@@ -76,19 +76,9 @@ def objects(lab: str) -> Iterator[dict[str, Any]]:
 @cache
 def definition(version: str, kind: str) -> dict[str, Any]:
     """The schema of a custom resource; an unknown field is an error, as in a cluster."""
-    if not CRDS.is_dir():
-        pytest.skip("the published custom resource definitions are not here: expected in ../shared/crds")
-    for path in sorted(CRDS.glob("*.yaml")):
-        text = path.read_text()
-        if f"    kind: {kind}\n" not in text:  # some have a million characters: only the one that is wanted is read
-            continue
-        spec = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["spec"]
-        for each in spec["versions"]:
-            if (f"{spec['group']}/{each['name']}", spec["names"]["kind"]) == (version, kind):
-                schema: dict[str, Any] = _strict(each["schema"]["openAPIV3Schema"])
-                schema["properties"]["metadata"] = {"type": "object"}
-                return schema
-    raise AssertionError(f"there is no definition of {version} {kind}")
+    schema: dict[str, Any] = _strict(published(version, kind))
+    schema["properties"]["metadata"] = {"type": "object"}
+    return schema
 
 
 def _strict(schema: Any) -> Any:

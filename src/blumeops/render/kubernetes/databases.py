@@ -22,6 +22,22 @@ SCRIPT = "/grant"
 METHODS = ("barmanObjectStore", "volumeSnapshot")
 """The ways of backup that a Cluster itself describes; others are plugins."""
 
+FILLED_IN: Manifest = {
+    "startDelay": 3600,
+    "stopDelay": 1800,
+    "smartShutdownTimeout": 180,
+    "switchoverDelay": 3600,
+    "failoverDelay": 0,
+    "minSyncReplicas": 0,
+    "maxSyncReplicas": 0,
+    "replicationSlots": {"highAvailability": {"enabled": True, "slotPrefix": "_cnpg_"}, "updateInterval": 30},
+    "postgresUID": 26,
+    "postgresGID": 26,
+    "logLevel": "info",
+}
+"""What the API server fills into each Cluster: said, so that what is in the cluster equals what is in Git. (What the
+operator itself adds to it is not: docs/decisions/0033-what-controllers-fill-in.md.)"""
+
 
 def provider_files(site: Site, service: ServiceFacts) -> Files:
     """The files of a PostgreSQL that CloudNativePG runs."""
@@ -45,8 +61,9 @@ def database_file(site: Site, service: ServiceFacts) -> list[Manifest]:
 
 
 def _cluster(site: Site, service: ServiceFacts) -> Manifest:
-    """One instance: a home has one node. What the operator would fill in is said where it decides something."""
-    instances = _own_spec(service).get("instances")
+    """One instance: a home has one node."""
+    own = _own_spec(service)
+    instances = own.get("instances")
     tagged = f"{OPERATED}:{service.version}"
     locked = locked_digest(site.lab, tagged)
     return own_words(service, {
@@ -68,8 +85,29 @@ def _cluster(site: Site, service: ServiceFacts) -> Manifest:
             },
             "storage": {"size": STORAGE, "resizeInUseVolumes": True},
             **resources(service),
+            **FILLED_IN,
+            **_below(own),
         },
     })  # fmt: skip
+
+
+def _below(own: Manifest) -> Manifest:
+    """What the API server fills in below the ways of backup that a service's `kubernetes:` block opens; the rest of
+    that block is passed on as it is."""
+    backup, plugins = own.get("backup"), own.get("plugins")
+    found: Manifest = {}
+    if isinstance(backup, dict):
+        found["backup"] = {"target": "prefer-standby"}
+        if isinstance(backup.get("volumeSnapshot"), dict):
+            found["backup"]["volumeSnapshot"] = {
+                "online": True,
+                "onlineConfiguration": {"immediateCheckpoint": False, "waitForArchive": True},
+                "snapshotOwnerReference": "none",
+            }
+    if isinstance(plugins, list):
+        names = [each["name"] for each in plugins if isinstance(each, dict) and "name" in each]
+        found["plugins"] = [{"name": name, "enabled": True, "isWALArchiver": False} for name in names]
+    return found
 
 
 def _scheduled(site: Site, service: ServiceFacts) -> Manifest | None:
