@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from blumeops.base.findings import Finding
+from blumeops.base.findings import Finding, Place
 from blumeops.facts.derive import Facts
+from blumeops.facts.parts import Listen
+from blumeops.facts.wiring import Wiring
 from blumeops.lab.model import Lab
 
 TAKEN = frozenset({
@@ -40,22 +42,7 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
             message = f"has the name `{label}` in its addresses, as {labels[label]} does"
             yield Finding("BLU201", place, name, message, "give one of the two another `name:`")
         labels.setdefault(label, name)
-    ports: dict[tuple[str, int, str], str] = {}
-    for name, service in lab.services.items():
-        app = lab.app_of(name)
-        if service.host is None or app is None:
-            continue
-        if f"{name}.ports" in lab.broken:
-            continue
-        for word, port in {**app.ports, **service.ports}.items():
-            key = (service.host, port.port, port.protocol)
-            if key in ports:
-                place = lab.service_place(name, *(("ports", word) if word in service.ports else ()))
-                other = f"as {ports[key]} does" if ports[key] != name else "twice"
-                message = f"listens on {service.host}:{port.port}/{port.protocol}, {other}"
-                hint = f"give it another number, `ports: {{{word}: …}}`, or place one of the two elsewhere"
-                yield Finding("BLU202", place, name, message, hint)
-            ports.setdefault(key, name)
+    yield from _listening(lab, facts)
     here = lab.settings.here
     for (one, who), (other, whom) in combinations(_LISTENERS.items(), 2):
         number = getattr(here, one)
@@ -63,3 +50,45 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
             hint = f"give `here:` another `{one}:` or `{other}:`"
             message = f"{who} and {whom} both want port {number}"
             yield Finding("BLU203", lab.place("here", other), "here", message, hint)
+
+
+def _listening(lab: Lab, facts: Facts) -> Iterator[Finding]:
+    """On a host each has the number that it says, so of two with one number only one would start. Whether they listen
+    on the loopback or on all addresses is no matter: the kernel gives a number of the loopback to nobody while somebody
+    has it on all. Pods have an address each; site `here` gives numbers of its own, but the lab is for both."""
+    taken: dict[tuple[str, int, str], tuple[str, Place]] = {}
+    for name, service in lab.services.items():
+        app = lab.app_of(name)
+        if service.host is None or app is None or f"{name}.ports" in lab.broken:
+            continue
+        for word, port in {**app.ports, **service.ports}.items():
+            place = _place_of_port(lab, name, word)
+            other, where = taken.setdefault((service.host, port.port, port.protocol), (name, place))
+            if where is not place:
+                also = f"as {other} does ({where})" if other != name else "twice"
+                message = f"listens on {service.host}:{port.port}/{port.protocol}, {also}"
+                yield Finding("BLU202", place, name, message, _moved(lab, facts, name, word))
+
+
+def _place_of_port(lab: Lab, name: str, word: str) -> Place:
+    if member := lab.members.get(name):
+        return lab.documents[member.file].place("services", member.key, "ports", of_key=True)
+    return lab.service_place(name, *(("ports", word) if word in lab.services[name].ports else ()))
+
+
+def _moved(lab: Lab, facts: Facts, name: str, word: str) -> str:
+    """How it gets another number. A program in an image has its own, unless it is told one."""
+    elsewhere = "or place one of the two elsewhere"
+    if name in lab.members:
+        alone = "leave it out of `ports:` if only other parts of the file call it"
+        return f"{alone}; else give its program another number and write that there, {elsewhere}"
+    if lab.services[name].image and not _told(facts.services[name].wiring, word):
+        told = f"let its program listen on another number and write that, `ports: {{{word}: …}}`"
+        return f"the number is its image's: {told}, {elsewhere}"
+    return f"give it another number, `ports: {{{word}: …}}`, {elsewhere}"
+
+
+def _told(wiring: Wiring, word: str) -> bool:
+    """Whether the program is told the number of its port."""
+    texts = (*wiring.command, *wiring.arguments, *wiring.env.values(), *wiring.files.values())
+    return Listen(word, "port") in {part for text in texts for part in text}
