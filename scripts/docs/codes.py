@@ -52,7 +52,7 @@ MEANINGS = {
     "BLU123": "A `{{ lookup }}` means nothing, an option's value does not fit its type, or a template is malformed.",
     "BLU124": "The role of this service in its database would be one that PostgreSQL keeps to itself.",
     "BLU125": "A field of a service that nothing is made of beside its `chart:`, `manifests:` or `role:` (a warning).",
-    "BLU126": "A service that runs at site `here` and has no files at `home`, such as one with `compose:` (a warning).",
+    "BLU126": "A service that runs at site `here` and has no files at `home`, such as an image on a Mac (a warning).",
     "BLU130": "A version, or an image in a manifest, that is something else every day, such as `latest`. Name one.",
     "BLU131": "A line of images.lock.yaml that is no image with its digest.",
     "BLU132": "The lab has images.lock.yaml, and an image that it runs is not in it (a warning).",
@@ -147,7 +147,7 @@ MEANINGS = {
     "BLU307": "A service is placed in a cluster, which runs images, and its app names none.",
     "BLU308": "What the lab brings cannot be placed there: charts and manifests need a cluster, a role a host.",
     "BLU309": "A service in a cluster has a name that Kubernetes has for itself, or two ports, folders or mounts whose "
-    "names differ by - and _ alone.",
+    "names differ by - and _ alone; or a part of a Compose file has a name that is none there, or another part's.",
     "BLU401": "The backups' share does not exist.",
     "BLU402": "A backup would lie on the very device that it is a backup of.",
     "BLU501": "What stands where a secret's reference should is none, in the description or a file of the lab.",

@@ -79,11 +79,13 @@ def test_what_nothing_derives_any_more_is_named_and_left(lab: Path) -> None:
 
 
 def test_what_has_no_form_at_home_is_told(lab: Path) -> None:
-    """A Compose file in a cluster runs at `here` alone: each of its parts is a warning, and the rest is written."""
+    """A Compose file on a Mac runs at `here` alone: each of its parts is a warning, and the rest is written."""
     (lab / "c.yaml").write_text("services: {web: {image: 'web:1', ports: ['80:80']}, db: {image: 'db:1'}}\n")
-    (lab / "services" / "more.yaml").write_text("photos: {cluster: cluster, compose: c.yaml}\n")
+    (lab / "services" / "more.yaml").write_text("photos: {host: mac, compose: c.yaml}\n")
+    text = (lab / "lab.yaml").read_text()
+    (lab / "lab.yaml").write_text(text.replace("hosts:\n", "hosts:\n  mac: {os: macos, role: compute}\n"))
     said = render(lab).stderr
-    assert "services/more.yaml:1:1: BLU126 warning: photos: is not rendered for `home`: `compose:`" in said
+    assert "services/more.yaml:1:1: BLU126 warning: photos: is not rendered for `home`: an image, which is" in said
     assert "BLU126 warning: photos-db" in said
     assert "BLU126" not in render(lab, "--site", "here").stderr
 

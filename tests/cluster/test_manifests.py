@@ -20,7 +20,7 @@ from .kubectl import Action, Change, Refused, Warned
 REPOSITORY = Path(__file__).resolve().parents[2]
 LABS = {
     "first": REPOSITORY / "labs" / "first",
-    "cnpg": REPOSITORY / "tests" / "golden" / "kubernetes" / "labs" / "cnpg",
+    **{name: REPOSITORY / "tests" / "golden" / "kubernetes" / "labs" / name for name in ("cnpg", "compose")},
 }
 
 

@@ -1,4 +1,4 @@
-"""What three labs become in Kubernetes, file by file, and that real programs and schemas take every one of them.
+"""What four labs become in Kubernetes, file by file, and that real programs and schemas take every one of them.
 
 `UPDATE=1 pytest tests/golden/test_kubernetes.py` writes the files anew: read the diff before you commit it.
 """
@@ -28,7 +28,10 @@ from tests.definitions import published
 
 HERE = Path(__file__).resolve().parent / "kubernetes"
 REPOSITORY = HERE.parents[2]
-LABS = {**{name: REPOSITORY / "labs" / name for name in ("first", "blumeops")}, "cnpg": HERE / "labs" / "cnpg"}
+LABS = {
+    **{name: REPOSITORY / "labs" / name for name in ("first", "blumeops")},
+    **{name: HERE / "labs" / name for name in ("cnpg", "compose")},
+}
 VERSION = "1.37"
 
 BAD: dict[str, tuple[tuple[str | int, ...], Any, str]] = {
@@ -202,7 +205,7 @@ def test_one_option_changes_one_line(tmp_path: Path) -> None:
     assert [(old.strip(), new.strip()) for old, new in lines if old != new] == [('value: "60"', 'value: "15"')]
 
 
-@pytest.mark.parametrize("lab", LABS)
+@pytest.mark.parametrize("lab", [lab for lab in LABS if lab != "compose"])  # that has no database to use
 def test_a_new_service_leaves_the_others_alone(lab: str, tmp_path: Path) -> None:
     """One more user of the database adds its own files; none of the provider's or of another user's changes."""
     shutil.copytree(LABS[lab], tmp_path, dirs_exist_ok=True)
@@ -221,17 +224,21 @@ def test_a_new_service_leaves_the_others_alone(lab: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("lab", LABS)
 def test_each_file_says_where_it_comes_from(lab: str) -> None:
-    """The first line names the file of the lab and the service, not the line: that would change with others."""
+    """The first line names the file and the service in it, not the line: that would change with others."""
     for path in rendered(lab):
         first = rendered(lab).text(path).splitlines()[0]
         found = re.match(r"argocd/(?:apps|manifests)/([^/.]+)", path)
         if found:
-            service = found[1]
-            assert first == f"# Derived from services/{_file(LABS[lab], service)}, service {service}: change it there"
+            assert first == f"# Derived from {_origin(LABS[lab], found[1])}: change it there"
         else:
             assert "Derived from lab.yaml: change it there" in first
 
 
-def _file(lab: Path, service: str) -> str:
-    """The file that describes a service, found without the loader."""
-    return next(p.name for p in (lab / "services").iterdir() if service in yaml.safe_load(p.read_text()))
+def _origin(lab: Path, service: str) -> str:
+    """The file that describes a service, and its name there, found without the loader."""
+    for path in (lab / "compose").glob("*.yaml"):
+        for part in yaml.safe_load(path.read_text())["services"]:
+            if service in (path.stem, f"{path.stem}-{part}") and (part == path.stem) == (service == path.stem):
+                return f"compose/{path.name}, service {part}"
+    path = next(p for p in (lab / "services").iterdir() if service in yaml.safe_load(p.read_text()))
+    return f"services/{path.name}, service {service}"

@@ -18,6 +18,7 @@ from blumeops.checks import (
     placement,
     references,
     secrets,
+    together,
     versions,
 )
 from blumeops.facts.derive import Facts, derive
@@ -26,7 +27,7 @@ from blumeops.lab.model import Lab
 
 CHECKS: tuple[Callable[[Lab, Facts], Iterable[Finding]], ...] = (
     references.check, names.check, placement.check, apps.check, versions.check, secrets.check, order.check,
-    backups.check, brought.check, gitops.check, access.check,
+    backups.check, brought.check, gitops.check, access.check, together.check,
 )  # fmt: skip
 
 

@@ -153,8 +153,8 @@ def _hindrance(site: Site, name: str) -> str:
     """Why a service has no files; empty when it has."""
     service = site.facts.services.get(name)
     described = site.lab.services[name]
-    if service is None or described.compose:
-        return f"`{'compose' if described.compose else 'app'}:` is not rendered yet"
+    if service is None:
+        return "`app:` is not rendered yet"
     if way_of(described):
         return ""
     wiring = service.wiring
@@ -192,7 +192,9 @@ def _left(site: Site, service: ServiceFacts, manifests: Files) -> Iterable[str]:
 
 
 def _header(site: Site, name: str) -> str:
-    return f"Derived from {site.lab.service_files[name]}, service {name}: change it there"
+    member = site.lab.members.get(name)
+    file, key = (member.file, member.key) if member else (site.lab.service_files[name], name)
+    return f"Derived from {file}, service {key}: change it there"
 
 
 def _exception(service: ServiceFacts, application: Manifest) -> str:

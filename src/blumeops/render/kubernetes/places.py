@@ -18,6 +18,7 @@ from blumeops.facts.access.identities import Door
 from blumeops.facts.access.pods import Pods
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.images import OPERATOR, is_postgresql
+from blumeops.facts.together import files
 from blumeops.lab.app import App, AppSource, Port
 from blumeops.render.kubernetes.manifest import Manifest, digest
 
@@ -66,6 +67,11 @@ class Site(CheckedLab):
         """What crosses the clusters' borders."""
         return self.pods.access.borders
 
+    @cached_property
+    def composed(self) -> Mapping[str, tuple[str, ...]]:
+        """By the service that names a Compose file: its parts."""
+        return files(self.lab)
+
     def has(self, cluster: str | None, app: str) -> bool:
         """Whether this part runs in the cluster."""
         return (cluster, app) in self.operators
@@ -96,6 +102,12 @@ def object_name(text: str, most: int = 63) -> str:
     """`text` as a DNS label of at most `most` characters, and never two hyphens in a row: a port's name has none."""
     label = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     return label if 0 < len(label) <= most else f"{label[: most - 9].rstrip('-')}-{digest(text)}".strip("-")
+
+
+def mounted(site: Site, service: ServiceFacts, mount: str) -> str:
+    """Where a share is in a service's pods."""
+    member = site.lab.members.get(service.name)
+    return (member.mounts if member else {}).get(mount, f"/mnt/{mount}")
 
 
 def by_operator(site: Site, service: ServiceFacts) -> bool:

@@ -18,7 +18,7 @@ from blumeops.lab.app import Stop
 from blumeops.lab.quantities import size_text
 from blumeops.render.kubernetes.collector import account
 from blumeops.render.kubernetes.manifest import Manifest, digest
-from blumeops.render.kubernetes.places import Site, metadata, object_name, ports_of, selector, source_of
+from blumeops.render.kubernetes.places import Site, metadata, mounted, object_name, ports_of, selector, source_of
 from blumeops.render.kubernetes.probes import probes
 from blumeops.render.kubernetes.secrets import external_secret, secret
 from blumeops.render.kubernetes.words import Words, config_files, references, uses
@@ -221,7 +221,8 @@ class _Builder:
             mount = {"name": object_name(f"state-{folder}"), "mountPath": path}
             mounts.append({**mount, "subPath": folder} if self.wiring.init_command else mount)
         for name in self.service.service.mounts:
-            mounts.append({"name": object_name(f"mount-{name}"), "mountPath": f"/mnt/{name}"})
+            path = mounted(self.site, self.service, name)
+            mounts.append({"name": object_name(f"mount-{name}"), "mountPath": path})
         for folder in self.inner():
             mounts.append({"name": object_name(f"files-{folder}"), "mountPath": self.app.files[folder].path})
         for name, text in self.files.items():

@@ -20,6 +20,7 @@ from blumeops.facts.derive import ServiceFacts
 from blumeops.lab.brought.model import way_of
 from blumeops.render.kubernetes.manifest import Manifest
 from blumeops.render.kubernetes.places import Site, by_operator, metadata, ports_of, selector
+from blumeops.render.kubernetes.together import others
 from blumeops.render.yaml import Noted
 
 PRIVATE = {
@@ -42,7 +43,7 @@ DNS: Manifest = Noted("Names: each pod asks the cluster's DNS", {
 
 def policies(site: Site, service: ServiceFacts) -> list[Manifest]:
     """The policies of a service with pods of ours, in its namespace and in those of whom its words speak."""
-    said = site.pods.said_by.get(service.name, ())
+    said = [call for call in site.pods.said_by.get(service.name, ()) if not _together(site, call)]
     own = _policy(site, service, "own", service.name, pods_of(site, service), _in(site, service), _out(site, service))
     made = [_deny(site, service), own]
     if way_of(service.service):
@@ -130,21 +131,41 @@ def _within(site: Site, service: ServiceFacts) -> Manifest:
     return _policy(site, service, "within", service.name, {}, ingress, egress)
 
 
+def _parts(site: Site, service: ServiceFacts, key: str) -> list[Manifest]:
+    """Parts of a Compose file call each other at any port, as in one network."""
+    found = [peer(site, site.facts.services[name]) for name in others(site, service.name)]
+    if not found:
+        return []
+    file = site.lab.members[service.name].file
+    reason = Reason(site.lab.service_place(service.name), f"{service.name} is one of the parts of {file}")
+    return [_rule(key, found, (), reason)]
+
+
+def _together(site: Site, call: Call) -> bool:
+    """Whether it is between parts of one Compose file, for which there is a rule already."""
+    return call.used in others(site, call.user)
+
+
 def _in(site: Site, service: ServiceFacts, other: bool = False) -> list[Manifest]:
     """`other`: what others say of the calls to it stands here too."""
     rules = [_inward(site, service, each) for each in site.borders.inward(service)]
-    calls = site.pods.of_used.get(service.name, ())
-    return [*rules, *(_ingress(site, call) for call in calls if other or call.by == service.name)]
+    calls = [call for call in site.pods.of_used.get(service.name, ()) if not _together(site, call)]
+    return [
+        *rules,
+        *_parts(site, service, "from"),
+        *(_ingress(site, call) for call in calls if other or call.by == service.name),
+    ]
 
 
 def _out(site: Site, service: ServiceFacts) -> list[Manifest]:
     calls = [call for call in site.pods.of_user.get(service.name, ()) if call.by == service.name]
+    calls = [call for call in calls if not _together(site, call)]
     cluster = service.service.cluster
     for call in site.pods.of_user.get(EVERYBODY, ()):
         if call.used != service.name and site.lab.services[call.used].cluster == cluster:
             calls.append(call)
     outward = [_outward(site, each) for each in site.borders.outward(service)]
-    return [DNS, *(_egress(site, call) for call in calls), *outward]
+    return [DNS, *_parts(site, service, "to"), *(_egress(site, call) for call in calls), *outward]
 
 
 # rules

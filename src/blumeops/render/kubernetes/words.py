@@ -14,7 +14,7 @@ from blumeops.facts import parts
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Text
 from blumeops.render.caddy import caddyfile
-from blumeops.render.kubernetes.places import Site, address, ports_of
+from blumeops.render.kubernetes.places import Site, address, mounted, ports_of
 from blumeops.render.telemetry import derived
 from blumeops.render.telemetry.view import View
 
@@ -99,7 +99,7 @@ class Words:
             case parts.Folder("run"):
                 return self.run_folder
             case parts.Folder("mount", name):
-                return f"/mnt/{name}"
+                return mounted(self.site, service, name)
             case parts.FilePath(name):
                 return service.app.files[name].path
             case parts.Url(other):

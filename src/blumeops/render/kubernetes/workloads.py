@@ -16,6 +16,7 @@ from blumeops.render.kubernetes.places import (
     tailnet_tag,
 )
 from blumeops.render.kubernetes.pods import Pod, pod
+from blumeops.render.kubernetes.together import names
 
 STORAGE = "10Gi"
 """What a folder gets. The `kubernetes:` block of a service says otherwise; many provisioners do not look."""
@@ -42,6 +43,7 @@ def workload_files(site: Site, service: ServiceFacts) -> Files:
     for (workload,) in [] if job else list(files.values()):
         files |= {"pdb.yaml": [_budget(site, service)]} if _several(workload) else {}
     files |= {"service.yaml": [to_pods(site, service, selector(service))]} if ports_of(service) else {}
+    files |= {"names.yaml": found} if (found := names(site, service)) else {}
     files |= {"configmap.yaml": [made.config]} if made.config else {}
     files |= {"externalsecret.yaml": [made.secrets]} if made.secrets else {}
     files |= {"ingress.yaml": [ingress(site, service, {"name": "http"})]} if has_ingress(site, service) else {}
