@@ -24,7 +24,7 @@ def said(text: Text) -> str:
             case str():
                 found.append(part)
             case FolderPart():
-                found.append(f"/{part.folder}/{part.unit}/{part.name}")
+                found.append(f"{part.before}/{part.folder}/{part.unit}/{part.name}{part.after}")
             case SecretFilePart():
                 found.append(f"/secrets/{part.secret_file}")
             case PortPart():

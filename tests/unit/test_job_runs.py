@@ -32,11 +32,13 @@ def run(outcome: Outcome, ended: float | None = 14.0, message: str = "", due: st
         (JobSeen("ended", "b.a", code=-1), None, ("failed", "was ended by a signal")),
         (JobSeen("ended", "b.a", code=0, lacks=("web",)), None,
          ("failed", "could not read what web keeps: it is another user's")),
+        (JobSeen("ended", "b.a", code=0, lacks=("web",), gone=("a", "b")), None,
+         ("failed", "could not read what web keeps: it is another user's; found no folder of what a and b keeps")),
         (JobSeen("lost", "b.a"), None, ("interrupted", "was ended by hand, or together with the process manager")),
         (JobSeen("absent", "b.a"), None, ("interrupted", "the controller ended before it was started")),
         (JobSeen("absent", "b.a"), AWAY, ("failed", "needs postgresql, which is not healthy")),
     ],
-    ids=["ok", "code", "signal", "unread", "lost", "never started", "hindered"],
+    ids=["ok", "code", "signal", "unread", "gone", "lost", "never started", "hindered"],
 )  # fmt: skip
 def test_how_a_run_ended(seen: JobSeen, error: BlumeError | None, expected: tuple[str, str]) -> None:
     """Only a program that ended with 0, and read all that it should, went well."""

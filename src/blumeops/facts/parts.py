@@ -101,9 +101,19 @@ class StateFolder:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class StateLine:
+    """A state folder of another service, with what stands around it: site `here`, where not everything can run, says
+    nothing of a folder that is not there."""
+
+    before: str
+    folder: StateFolder
+    after: str
+
+
 Part = (
     str | SecretValue | SecretFile | Listen | Address | Folder | FilePath | Url | UpstreamFile | TargetFiles | PageFile
-    | LogFile | StateFolder | ShareFolder
+    | LogFile | StateFolder | StateLine | ShareFolder
 )  # fmt: skip
 Text = tuple[Part, ...]
 

@@ -53,7 +53,7 @@ def outcome_of(seen: JobSeen, error: BlumeError | None) -> Outcome:
     if error:
         return "failed"
     if seen.state == "ended":
-        return "ok" if seen.code == 0 and not seen.lacks else "failed"
+        return "ok" if seen.code == 0 and not seen.lacks and not seen.gone else "failed"
     return "interrupted"
 
 
@@ -66,7 +66,9 @@ def message_of(seen: JobSeen, error: BlumeError | None) -> str:
     if seen.state == "lost":
         why = "was ended by hand, or together with the process manager"
     elif seen.code == 0:
-        return f"could not read what {' and '.join(seen.lacks)} keeps: it is another user's" if seen.lacks else ""
+        unread = f"could not read what {' and '.join(seen.lacks)} keeps: it is another user's" if seen.lacks else ""
+        gone = f"found no folder of what {' and '.join(seen.gone)} keeps" if seen.gone else ""
+        return _joined(unread, gone)
     else:
         why = "was ended by a signal" if seen.code == -1 else f"exit code {seen.code}"
     return f"{why}: {seen.words}" if seen.words else why

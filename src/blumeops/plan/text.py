@@ -83,4 +83,4 @@ def _part(part: Part) -> str:
         case HostPart():
             return f"<host {part.unit or part.host}>"
         case FolderPart():
-            return f"<{part.folder}{'/' + part.name if part.name else ''}>"
+            return f"{part.before}<{part.folder}{'/' + part.name if part.name else ''}>{part.after}"

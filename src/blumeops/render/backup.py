@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 
 from blumeops.facts.backup import Kept
-from blumeops.facts.parts import Address, Folder, SecretFile, ShareFolder, StateFolder, Text, joined
+from blumeops.facts.parts import Address, Folder, SecretFile, ShareFolder, StateFolder, StateLine, Text, joined
 from blumeops.lab.model import Backup
 
 DATA: Text = (Folder("state", "data"),)
@@ -24,7 +24,7 @@ def configuration(lab: str, backup: Backup | None, kept: Iterable[Kept]) -> Text
     databases: list[Text | str] = []
     for each in kept:
         for name in each.folders:
-            folders += ["  - '", (StateFolder(each.service, name),), "'\n"]
+            folders.append((StateLine("  '", StateFolder(each.service, name), "',\n"),))
         if use := each.database:
             databases += [
                 f"  - name: {json.dumps(use.name)}\n    hostname: ", (Address(use.provider, use.port, "host"),),
@@ -35,8 +35,8 @@ def configuration(lab: str, backup: Backup | None, kept: Iterable[Kept]) -> Text
     keep: dict[str, int] = dict(backup.keep.items()) if backup and backup.keep else KEEP
     repository: Text = joined((ShareFolder(backup.to),), f"/{lab}") if backup else joined(DATA, "/repository")
     return joined(
-        "source_directories_must_exist: false\n",  # of what cannot run on this machine there is none
-        *(["source_directories:\n", *folders] if folders else []),
+        "source_directories_must_exist: false\n",  # what was there when it began may be gone by then
+        *(["source_directories: [\n", *folders, "]\n"] if folders else []),
         *(["postgresql_databases:\n", *databases] if databases else []),
         "repositories:\n  - path: '", repository, "'\n    make_parent_directories: true\n",
         f"archive_name_format: '{lab}-{{now:%Y-%m-%dT%H:%M:%S.%f}}'\nmatch_archives: 'sh:{lab}-*'\n",

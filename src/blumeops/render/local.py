@@ -304,6 +304,10 @@ class _Speaker:
                 return self.port(service, port)
             case parts.StateFolder(service, name):
                 return unit.FolderPart(folder="state", name=name, unit=service)
+            case parts.StateLine(before, folder, after):
+                return unit.FolderPart(
+                    folder="state", name=folder.name, unit=folder.service, before=before, after=after
+                )
             case parts.ShareFolder(share):
                 return unit.FolderPart(folder="share", name=share)
             case parts.Folder("state", name):

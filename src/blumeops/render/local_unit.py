@@ -55,6 +55,9 @@ class FolderPart(Strict):
     name: str = ""
     unit: str = ""
     """Whose state; this unit's when empty."""
+    before: str = ""
+    after: str = ""
+    """What stands around it: then it is nothing at all where the folder is not there."""
 
 
 Part = str | SecretPart | SecretFilePart | PortPart | HostPart | FolderPart

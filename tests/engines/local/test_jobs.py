@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -21,7 +22,7 @@ from blumeops.engines.local.supervisor import Supervisor
 from blumeops.loop.jobs import Jobs
 from blumeops.loop.revision import Revision
 from blumeops.loop.sync import Site
-from blumeops.render.local_unit import LocalUnit
+from blumeops.render.local_unit import FolderPart, LocalUnit
 from blumeops.secrets.age import Key
 from blumeops.secrets.stores import Stores
 from blumeops.status import jobs, records
@@ -119,6 +120,24 @@ def _dies(function: Callable[..., Any], before: bool) -> Callable[..., Any]:
         raise KeyboardInterrupt
 
     return act
+
+
+def test_it_is_given_the_folders_that_are_there(engine: LocalEngine, state: Path) -> None:
+    """Of a unit that never ran there is none, and nothing is missed; of one that runs, a folder that is gone is."""
+    lines = [
+        FolderPart(folder="state", name="data", unit=name, before="- '", after="'\n") for name in ("never", "keeper")
+    ]
+    unit = units.job().model_copy(update={"files": {"list": ("all:\n", *lines)}})
+    data = state / "data" / "keeper" / "data"
+    apply(engine, units.keeper(1), "started")
+    apply(engine, unit, "scheduled")
+    for token, gone in (("t1", ()), ("t2", ("keeper",))):
+        start(engine, unit, token)
+        until(lambda token=token: engine.job_seen("tick", token).state == "ended")  # type: ignore[misc]  # a lambda's
+        assert engine.job_result(unit, token, 0).gone == gone
+        written = (state / "units" / "tick" / "a" / "config" / "list").read_text()
+        assert written == ("all:\n" if gone else f"all:\n- '{data}'\n")
+        shutil.rmtree(data, ignore_errors=True)
 
 
 def test_the_manager_is_killed_in_a_run(engine: LocalEngine, state: Path) -> None:

@@ -47,6 +47,8 @@ class JobSeen:
     words: str = ""
     lacks: tuple[str, ...] = ()
     """Units whose state it was to read, and may not."""
+    gone: tuple[str, ...] = ()
+    """Units that run, and whose state it was to read is not there: it was given nothing of it."""
 
 
 def note(site: Site, unit: LocalUnit, say: Callable[[str], None]) -> Outcome:
@@ -117,7 +119,7 @@ def result(site: Site, unit: LocalUnit, token: str, since: int) -> JobSeen:
         words = over_limit(unit)
     elif now.code or now.state == "lost":
         words = _last_words(site, unit, since)
-    return replace(now, words=words, lacks=tuple(_lacking(site, unit)))
+    return replace(now, words=words, lacks=tuple(_lacking(site, unit)), gone=tuple(_gone(site, unit)))
 
 
 def _lacking(site: Site, unit: LocalUnit) -> Iterator[str]:
@@ -129,6 +131,15 @@ def _lacking(site: Site, unit: LocalUnit) -> Iterator[str]:
         folder, user = site.folders.data(part.unit, part.name), site.folders.account.user
         if folder.exists() and not (os.access(folder, os.R_OK) if user is None else folder.lstat().st_uid == user):
             yield part.unit
+
+
+def _gone(site: Site, unit: LocalUnit) -> Iterator[str]:
+    """The units of which a folder is missing though they keep something in it. One that never ran has none."""
+    missing = {each.unit for each in others_folders(unit) if not site.folders.data(each.unit, each.name).exists()}
+    for name in sorted(missing):
+        record = site.records.read(name)
+        if record and record.serving:
+            yield name
 
 
 def stop(site: Site, unit: str) -> None:

@@ -107,7 +107,9 @@ class Resolver:
             case HostPart():
                 return inside.host(part) if inside else "127.0.0.1"
             case FolderPart():
-                return inside.path(part) if inside else str(self._folder(part))
+                if (part.before or part.after) and not self._folder(part).is_dir():
+                    return ""
+                return f"{part.before}{inside.path(part) if inside else self._folder(part)}{part.after}"
 
     def _own_port(self, name: str) -> int:
         if name not in self.ports:

@@ -119,6 +119,8 @@ class Speaker:
             case parts.ShareFolder():  # within a string of YAML in single quotes
                 share = variable(self.service.name, "share")
                 return (Expression(f"""{share} | replace("'", "''")""", tame=False),)
+            case parts.StateLine(before, folder, after):
+                return (before, *self.part(folder), after)
             case parts.StateFolder(service, name):
                 below = f"/var/{service}/{name}"
                 return (self.own("prefix"), below) if self.system == "macos" else (f"/var/lib/{service}/{name}",)
