@@ -331,7 +331,37 @@ def test_a_new_secret_of_what_does_not_run_here_changes_nothing() -> None:
     ],
 )
 def test_an_image_that_is_locked_otherwise(before: str | None, after: str | None, said: str) -> None:
-    """The version is the same, and what runs is not: the plan says so."""
-    was, will = (unit(sources=(Source(kind="container", name="a/web", digest=each),)) for each in (before, after))
+    """The version is the same, and what runs is not: the plan says so, and what has to be restarted for it."""
+    image, other = Source(kind="container", name="a/web"), Source(kind="deb", name="web")
+    was, will = (unit(sources=(image.model_copy(update={"digest": each}),)) for each in (before, after))
     [change] = compare(by_name(will), by_name(was)).changes
     assert change.effects[0] == said
+    assert change.action == "restart"
+    was, will = (each.model_copy(update={"sources": (other, *each.sources)}) for each in (was, will))
+    [change] = compare(by_name(will), by_name(was), {"web": True}).changes
+    assert (change.effects[0], change.action) == (said, "restart")
+    [change] = compare(by_name(will), by_name(was)).changes
+    assert (change.effects, change.action) == ((said, "restarted if it runs from its image"), "record")
+    assert compare(by_name(will), by_name(was), {"web": False}).changes == ()
+
+
+def test_a_lock_is_no_news_to_what_runs_from_no_image() -> None:
+    """A job, what is provided, and a program: of them nothing changes; what else differs is told with it."""
+    was, will = (
+        unit(sources=(Source(kind="container", name="a/web", digest=each),)) for each in (None, f"sha256:{'1' * 64}")
+    )
+    for fields in ({"kind": "job"}, {"provided": "something else"}, {"unavailable": "its chart needs a cluster"}):
+        before, after = (each.model_copy(update=fields) for each in (was, will))
+        assert compare(by_name(after), by_name(before)).changes == ()
+    will = will.model_copy(update={"url": "https://web"})
+    [change] = compare(by_name(will), by_name(was), {"web": False}).changes
+    assert change.action == "record"
+    assert change.effects == ("no address becomes https://web", "nothing is restarted")
+
+
+def test_a_container_reads_no_file_anew() -> None:
+    """Its files are not followed where they are mounted: it is restarted."""
+    before, after = (unit(files={"a": (text,)}, reload=(("reload",),)) for text in "ab")
+    for inside, action in ((True, "restart"), (False, "reload")):
+        [change] = compare(by_name(after), by_name(before), {"web": inside}).changes
+        assert change.action == action

@@ -81,6 +81,11 @@ def compared(folder: SiteFolder) -> Mapping[str, LocalUnit]:
     return _quiet(folder).compared() if (folder.path / "units").is_dir() else {}
 
 
+def contained(folder: SiteFolder) -> Mapping[str, bool]:
+    """Of each unit that serves, whether it runs from an image."""
+    return _quiet(folder).contained() if (folder.path / "units").is_dir() else {}
+
+
 def logs_of(folder: SiteFolder, service: str) -> list[Path]:
     """The files that a service, or the `controller`, writes to, one a slot; those of a deleted service are kept.
 

@@ -113,7 +113,8 @@ def _from_site(arguments: argparse.Namespace) -> _Told:
     if wanted.checked is None:
         return _Told(before, wanted, None, ())
     fresh = _new_secrets(arguments, where, wanted)
-    found = with_new_secrets(compare(wanted.units, app.compared(where.site)), wanted.units, fresh)
+    plan = compare(wanted.units, app.compared(where.site), app.contained(where.site))
+    found = with_new_secrets(plan, wanted.units, fresh)
     running = app.checked(where.site, where.lab, before)
     unsaid = refusal(running or wanted.checked, wanted.checked, ())
     notes = (f"a push of this will be asked for consent: {unsaid.hint}",) if unsaid else ()

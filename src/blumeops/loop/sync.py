@@ -156,7 +156,7 @@ def _refused(site: Site, revision: str, findings: Sequence[Finding]) -> Synced:
 
 def _apply(site: Site, revision: Revision, say: Say, retry: bool, restore: bool) -> Synced:
     engine = site.engine(reader(revision, site.stores))
-    plan = compare(revision.units, engine.compared())
+    plan = compare(revision.units, engine.compared(), engine.contained())
     changes = [f"{change.unit}: {change.action}: {effect}" for change in plan.changes for effect in change.effects]
     clock = site.steady_clock()
     run = records.begin(site.database, revision.name, clock(), changes)
@@ -287,7 +287,7 @@ def is_left(unit: LocalUnit, seen: Observed | None, starting: bool = False) -> b
 
 def plan_for(engine: LocalEngine, revision: Revision) -> Plan:
     """What a sync to the revision would change."""
-    return compare(revision.units, engine.compared())
+    return compare(revision.units, engine.compared(), engine.contained())
 
 
 def _reason(seen: Observed, note: str) -> str:

@@ -60,15 +60,20 @@ class Plan:
         return {"version": 1, "from": before, "to": after, "changes": [change.as_json() for change in self.changes]}
 
 
-def compare(wanted: Mapping[str, LocalUnit], applied: Mapping[str, LocalUnit]) -> Plan:
-    """The plan that makes `applied` into `wanted`."""
+def compare(
+    wanted: Mapping[str, LocalUnit], applied: Mapping[str, LocalUnit], contained: Mapping[str, bool] | None = None
+) -> Plan:
+    """The plan that makes `applied` into `wanted`. `contained`: of units that run, whether they do from an image; of
+    others it is not known, where they could run from something else."""
     changes = []
     for name in start_order(wanted.values()):
         before, after = applied.get(name), wanted[name]
         if before is None:
             changes.append(_started(after))
         elif before != after:
-            changes.append(_changed(before, after))
+            inside = _from_image(after, contained or {})
+            if inside is not False or _unlocked(before) != _unlocked(after):
+                changes.append(_changed(before, after, inside))
     gone = [unit for name, unit in applied.items() if name not in wanted]
     changes += [_removed(applied[name]) for name in reversed(start_order(gone))]
     return Plan(tuple(changes))
@@ -135,9 +140,25 @@ def _removed(unit: LocalUnit) -> Change:
     return Change(unit.unit, "remove", "is no longer described", tuple(effects), _diff(unit.unit, lines(unit), []))
 
 
-def _changed(before: LocalUnit, after: LocalUnit) -> Change:
+def _from_image(unit: LocalUnit, contained: Mapping[str, bool]) -> bool | None:
+    """Whether what is locked is what runs; None: it is not known."""
+    if _at_rest(unit):
+        return False
+    alone = bool(unit.sources) and all(source.kind == "container" for source in unit.sources)
+    return contained.get(unit.unit, alone or None)
+
+
+def _unlocked(unit: LocalUnit) -> LocalUnit:
+    """The unit without the digest of its image."""
+    sources = tuple(source.model_copy(update={"digest": None}) for source in unit.sources)
+    return unit.model_copy(update={"sources": sources})
+
+
+def _changed(before: LocalUnit, after: LocalUnit, inside: bool | None) -> Change:
+    """`inside`: whether it runs from an image; None: it is not known."""
+    locked = _digest(before) != _digest(after)
     different = {name for name in LocalUnit.model_fields if getattr(before, name) != getattr(after, name)}
-    effects = _effects(before, after, different)
+    effects = _effects(before, after, different, locked and inside is not False)
     action: Action
     if _at_rest(after):
         action = "record"
@@ -146,10 +167,10 @@ def _changed(before: LocalUnit, after: LocalUnit) -> Change:
     elif _at_rest(before):
         action = "start"
         effects = _begins(after)
-    elif different <= _NO_RESTART:
+    elif different <= _NO_RESTART and not (locked and inside):
         action = "record"
-        effects.append("nothing is restarted")
-    elif different <= {*_NO_RESTART, "files"} and after.reload:
+        effects.append("restarted if it runs from its image" if locked and inside is None else "nothing is restarted")
+    elif different <= {*_NO_RESTART, "files"} and after.reload and not inside:
         action = "reload"
         effects.append("it reads its files anew; nobody is cut off")
     elif after.update == "replace" and all(port.fixed is None for port in after.ports.values()):
@@ -162,13 +183,15 @@ def _changed(before: LocalUnit, after: LocalUnit) -> Change:
     return Change(after.unit, action, f"{why} changed", tuple(effects), _diff(after.unit, lines(before), lines(after)))
 
 
-def _effects(before: LocalUnit, after: LocalUnit, different: set[str]) -> list[str]:
+def _effects(before: LocalUnit, after: LocalUnit, different: set[str], locked: bool) -> list[str]:
+    """`locked`: its image is, to another digest."""
     effects = []
     if "app" in different:
         effects.append(f"{before.app} becomes {after.app}")
     elif "version" in different:
         effects.append(f"{after.app} goes from {before.version} to {after.version}")
-    elif (digest := _digest(after)) != _digest(before):
+    elif locked:
+        digest = _digest(after)
         effects.append(f"its image is {f'locked to {digest[:19]}…' if digest else 'locked no more'}")
     for name in sorted(before.env.keys() | after.env.keys()):
         old, new = before.env.get(name), after.env.get(name)

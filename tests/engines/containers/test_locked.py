@@ -9,6 +9,7 @@ import pytest
 
 from blumeops.engines.local.engine import LocalEngine
 from blumeops.lab.images import parse_image
+from blumeops.plan.compare import compare
 from blumeops.render.local_unit import LocalUnit, Source
 from blumeops.upstream.registry import Registries
 from tests.engines.containers.conftest import NAME, podman, web
@@ -54,7 +55,10 @@ def test_what_runs_is_what_is_locked(engine: LocalEngine, name: str) -> None:
     assert first != second
     apply(engine, locked(name, first), "unchanged")
     assert said() == "one\n"
-    apply(engine, locked(name, second), "restarted")
+    wanted = {"web": locked(name, second)}
+    [planned] = compare(wanted, engine.compared(), engine.contained()).changes
+    assert planned.action == "restart"
+    apply(engine, wanted["web"], "restarted")
     assert said() == "two\n"
 
 

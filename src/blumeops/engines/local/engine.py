@@ -126,6 +126,11 @@ class LocalEngine:
         records = self._site.records.all()
         return {name: form for name, record in records.items() if (form := serving_form(record) or lacking(record))}
 
+    def contained(self) -> dict[str, bool]:
+        """Of each unit that serves, whether it runs from an image."""
+        records = self._site.records.all()
+        return {name: record.serving.image is not None for name, record in records.items() if record.serving}
+
     def known(self) -> set[str]:
         """Every unit of which there is something to take away by `remove`, whether it serves, ever did, or not."""
         return self._site.records.known()
