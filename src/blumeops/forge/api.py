@@ -1,6 +1,7 @@
 """The API of a forge elsewhere: one request, and what came back.
 
-What enters: where the API is, a token, a request. What leaves: the answer's status and its bytes, so many and no more.
+What enters: where the API is, a token, a request. What leaves: the answer's status and its bytes, so many and no more;
+or only what was wanted, and else whether it is worth asking again.
 Redirects are not followed: the token is for that server alone, and stands in a header.
 """
 
@@ -23,7 +24,15 @@ LATER = frozenset({408, 425, 429})
 
 
 class Away(Exception):
-    """The server does not answer, or not by HTTP; the text says why."""
+    """The server does not answer, or not by HTTP, or not now; the text says why."""
+
+
+class Refused(Exception):
+    """The server answers otherwise than it should, and will again; the text says how, `hint` what to look at."""
+
+    def __init__(self, words: str, hint: str = "") -> None:
+        super().__init__(words)
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,23 @@ class Api:
     def of(self, rest: str) -> str:
         """The path of something of the repository."""
         return f"{self.root}repos/{quote(self.repository)}/{rest}"
+
+    def done(
+        self, token: str, method: str, path: str, body: object = None, *, wanted: int = 200, longest: int = LONGEST,
+        may: str = "write to the repository", about: str = "the repository",
+    ) -> bytes:  # fmt: skip
+        """What is answered with the status `wanted`: at most `longest` + 1 bytes. `may`, `about`: what the token must
+        be allowed, and what must be there. Raises Away, Refused."""
+        status, data = self.ask(token, method, path, body, longest)
+        if status == wanted:
+            return data
+        if status in LATER or status >= 500:
+            raise Away(f"HTTP {status}")
+        hints = {
+            401: "is the token right?", 403: f"may the token {may}?",
+            404: f"is {about} there, and may the token see it?",
+        }  # fmt: skip
+        raise Refused(f"HTTP {status}", hints.get(status, ""))
 
     def ask(self, token: str, method: str, path: str, body: object = None, longest: int = LONGEST) -> tuple[int, bytes]:
         """The status, and at most `longest` + 1 bytes of the answer. `body`: what is sent as JSON. Raises Away."""
@@ -65,11 +91,6 @@ class Api:
             raise Away(printable(words)) from error
         finally:
             connection.close()
-
-
-def is_for_now(status: int) -> bool:
-    """Whether it is worth asking again later."""
-    return status in LATER or status >= 500
 
 
 def _connection(address: Address) -> http.client.HTTPConnection:

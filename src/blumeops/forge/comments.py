@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blumeops.base.errors import EngineError, Unavailable, UserError
-from blumeops.forge.api import Api, Away, is_for_now
+from blumeops.forge.api import Api, Away, Refused
 from blumeops.forge.git import printable
 from blumeops.lab.remotes import Address, parse_api
 
@@ -116,20 +116,17 @@ def _ask(
     api: Api, token: str, method: str, path: str, body: object = None, *, wanted: int = 200, longest: int = 1 << 20
 ) -> bytes:
     try:
-        code, data = api.ask(token, method, path, body, longest)
+        data = api.done(
+            token, method, path, body, wanted=wanted, longest=longest, may="write to pull requests",
+            about="the pull request",
+        )  # fmt: skip
     except Away as error:
-        raise Unavailable("BLU661", api.address.server, f"does not answer: {error}") from error
-    if code == wanted and len(data) <= longest:
-        return data
-    if code == wanted:
+        raise Unavailable("BLU661", api.address.server, f"takes no comment now: {error}") from error
+    except Refused as error:
+        raise EngineError("BLU662", api.address.server, f"refuses {method}: {error}", error.hint) from error
+    if len(data) > longest:
         raise EngineError("BLU662", api.address.server, "answers with more than can be looked through")
-    if is_for_now(code):
-        raise Unavailable("BLU661", api.address.server, f"takes no comment now: HTTP {code}")
-    hints = {
-        401: "is the token right?", 403: "may the token write to pull requests?",
-        404: "is the pull request there, and may the token see it?",
-    }  # fmt: skip
-    raise EngineError("BLU662", api.address.server, f"refuses {method}: HTTP {code}", hints.get(code, ""))
+    return data
 
 
 def _parsed(api: Api, data: bytes, kind: type[Any]) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from blumeops.base.errors import EngineError, Unavailable
-from blumeops.forge.api import Api, Away, is_for_now
+from blumeops.forge.api import Api, Away, Refused
 from blumeops.forge.git import commit_id, printable
 from blumeops.lab.model import Gitops
 from blumeops.lab.remotes import Address, parse_api, parse_remote
@@ -65,15 +65,8 @@ def post(api: Api, token: str, status: Status) -> None:
     """Post one. Raises Unavailable `BLU625` when it may work later, EngineError `BLU626` when it will not."""
     said = {"state": status.state, "context": CONTEXT, "description": status.short}
     try:
-        code, _ = api.ask(token, "POST", api.of(f"statuses/{commit_id(status.revision)}"), said)
+        api.done(token, "POST", api.of(f"statuses/{commit_id(status.revision)}"), said, wanted=201)
     except Away as error:
-        raise Unavailable("BLU625", api.address.server, f"takes no commit status: {error}") from error
-    if code == 201:
-        return
-    if is_for_now(code):
-        raise Unavailable("BLU625", api.address.server, f"takes no commit status now: HTTP {code}")
-    hints = {
-        401: "is the token right?", 403: "may the token write to the repository?",
-        404: "is the repository there, and may the token see it?",
-    }  # fmt: skip
-    raise EngineError("BLU626", api.address.server, f"refuses the commit status: HTTP {code}", hints.get(code, ""))
+        raise Unavailable("BLU625", api.address.server, f"takes no commit status now: {error}") from error
+    except Refused as error:
+        raise EngineError("BLU626", api.address.server, f"refuses the commit status: {error}", error.hint) from error

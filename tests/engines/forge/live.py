@@ -8,8 +8,7 @@ import os
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from starlette.applications import Starlette
 from blumeops.forge import gate, http, tokens
 from blumeops.forge.repository import Repository
 from blumeops.forge.serve import serve
+from tests.eventually import eventually
 
 
 def accept(repository: Repository, old: str | None, new: str, env: Mapping[str, str]) -> Generator[str, None, bool]:
@@ -166,11 +166,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def eventually(holds: Callable[[], object], seconds: float = 10) -> None:
-    """Wait until `holds()`, or fail."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)

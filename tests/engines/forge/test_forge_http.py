@@ -11,7 +11,8 @@ from base64 import b64encode
 import psutil
 import pytest
 
-from tests.engines.forge.live import Client, Live, eventually
+from tests.engines.forge.live import Client, Live
+from tests.eventually import eventually
 
 REFS = "/lab.git/info/refs?service=git-upload-pack"
 

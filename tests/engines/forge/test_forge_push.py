@@ -16,7 +16,8 @@ import pytest
 
 from blumeops.forge import tokens
 from blumeops.forge.repository import Repository
-from tests.engines.forge.live import Client, Live, accept, eventually
+from tests.engines.forge.live import Client, Live, accept
+from tests.eventually import eventually
 
 
 def refuse(repository: Repository, old: str | None, new: str, env: Mapping[str, str]) -> Generator[str, None, bool]:

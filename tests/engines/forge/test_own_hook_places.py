@@ -18,7 +18,8 @@ import blumeops as package
 from blumeops.forge import own_hook
 from blumeops.forge.hook_place import locate
 from tests.engines.forge.hooked import Hooked, blumeops
-from tests.engines.forge.live import Client, eventually
+from tests.engines.forge.live import Client
+from tests.eventually import eventually
 
 BAD = "fever: {app: miniflux, hosts: server}\n"
 OWN = "#!/bin/sh\n# mine\ncat >>{seen}\n"

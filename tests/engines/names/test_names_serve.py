@@ -20,7 +20,7 @@ from blumeops.names.serve import Limits, doors
 from blumeops.names.zone import Zone
 from tests.engines.forge.live import free_port
 from tests.engines.names.live import ZONE, dig, live, needs_dig, needs_dnsmasq, status
-from tests.engines.remote.lab import eventually
+from tests.eventually import eventually
 
 FEED = dns.message.make_query("feed.ops.localhost", "A").to_wire()
 

@@ -6,8 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,11 +118,3 @@ class RemoteLab:
     def log(self) -> str:
         """What the controller printed."""
         return (self.state / "logs/controller.log").read_text()
-
-
-def eventually(holds: Callable[[], object], seconds: float = 15) -> None:
-    """Wait until `holds()`, or fail."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)

@@ -12,7 +12,8 @@ from blumeops.engines.local.leftovers import MARK
 from blumeops.secrets import sops
 from blumeops.secrets.references import Reference
 from tests.engines.remote.fake_forge import FakeForge
-from tests.engines.remote.lab import WEBHOOK, RemoteLab, eventually
+from tests.engines.remote.lab import WEBHOOK, RemoteLab
+from tests.eventually import eventually
 from tests.leaks import Allowed, Found, Seeker, Watch, unexpected
 
 ALLOWED = (

@@ -6,7 +6,8 @@ import subprocess
 
 from tests.engines.forge.live import Client
 from tests.engines.remote.fake_forge import FakeForge
-from tests.engines.remote.lab import SECRET, RemoteLab, eventually
+from tests.engines.remote.lab import SECRET, RemoteLab
+from tests.eventually import eventually
 
 GIT_LINK = "120000"
 

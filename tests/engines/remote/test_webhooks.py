@@ -9,7 +9,8 @@ import socket
 import pytest
 
 from tests.engines.remote.fake_forge import FakeForge, post
-from tests.engines.remote.lab import SECRET, RemoteLab, eventually
+from tests.engines.remote.lab import SECRET, RemoteLab
+from tests.eventually import eventually
 
 
 def test_who_is_heard(lab: RemoteLab, forge: FakeForge) -> None:
