@@ -19,8 +19,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
+
+hypothesis.settings.register_profile("loaded", deadline=None)  # how long an example takes says how busy the machine is
+hypothesis.settings.load_profile("loaded")
 
 MARK = f"BLUMEOPS_TESTS={uuid.uuid4().hex}"
 """In the environment of every process that a test starts. xdist's workers have one each."""

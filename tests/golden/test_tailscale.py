@@ -78,4 +78,6 @@ def test_the_text_says_what_the_engine_was_given(lab: str) -> None:
 def test_a_host_serves_what_people_reach_on_it() -> None:
     """Each Tailscale Service leads to the port of its program on loopback."""
     served = json.loads(rendered("blumeops").files["tailscale/serve/indri.json"])
-    assert served["services"]["svc:forge"] == {"endpoints": {"tcp:443": "http://127.0.0.1:3000"}}
+    assert served["services"]["svc:forge"] == {
+        "endpoints": {"tcp:443": "http://127.0.0.1:3000", "tcp:2222": "tcp://127.0.0.1:2200"}
+    }

@@ -21,9 +21,9 @@ from blumeops.facts.access.document import destinations
 from blumeops.facts.access.merged import Merged
 from blumeops.facts.access.verdict import reach
 from blumeops.facts.derive import derive
-from blumeops.lab.app import App, Port, State
+from blumeops.lab.app import App, ConfigFile, Port, State
 from blumeops.lab.load import load
-from blumeops.lab.model import Cluster, Host, Lab, Network, Person, Service, Settings
+from blumeops.lab.model import Cluster, Dns, Host, Lab, Network, Person, Service, Settings
 from blumeops.lab.yaml import read
 
 LABS = Path(__file__).parents[2] / "labs"
@@ -136,7 +136,7 @@ def test_the_audience_of_a_service_is_said_in_a_few_words() -> None:
     found = audiences(example())
     assert found["miniflux"] == ("household", "machines")
     assert found["grafana"] == ("machines",)
-    assert found["postgresql"] == ("household", "indri")  # from there it is backed up
+    assert found["postgresql"] == ("household", "machines")  # the proxy leads there
     assert found["zot"] == ("machines", "the home network")
     assert "borgmatic" not in found
     for name, words in found.items():
@@ -166,16 +166,26 @@ ALLOWED = ("members", "admins", "bob", "eve", "staff", "box", "nas", "lap", "clu
 
 
 def made(services: Mapping[str, Mapping[str, Any]], egress: str, own: bytes | None = None) -> Access:
-    """The access of a lab with these services; `kind` is web (HTTP), db (a TCP port), or proxy."""
+    """The access of a lab with these services; `kind` is web (HTTP), db (a TCP port), tcp (one that is routed), both
+    (HTTP and one that is routed), or proxy."""
     ports = {"web": {"http": Port(port=8080)}, "db": {"sql": Port(port=5432)},
+             "tcp": {"sql": Port(port=5432)}, "both": {"http": Port(port=8080), "sql": Port(port=5432)},
              "proxy": {"https": Port(port=443, entry=True)}}  # fmt: skip
-    apps = {kind: App(app=kind, version="1", ports=found, state=State()) for kind, found in ports.items()}
-    every = {
-        name: Service(app=each["kind"], allow=tuple(each["allow"]), **{each["at"][0]: each["at"][1]})
-        for name, each in services.items()
+    files = {"Caddyfile": ConfigFile(path="/Caddyfile", derived="routes")}
+    apps = {
+        kind: App(app=kind, version="1", ports=found, state=State(), files=files if kind == "proxy" else {})
+        for kind, found in ports.items()
     }
+    every = {
+        name: Service(
+            app=each["kind"], allow=tuple(each["allow"]), **{each["at"][0]: each["at"][1]},
+            ports={"sql": Port(port=5432, routed=7000 + number)} if each["kind"] in ("tcp", "both") else {},
+        )
+        for number, (name, each) in enumerate(sorted(services.items()))
+    }  # fmt: skip
+    dns = Dns(provider="gandi", token="op://v/i/f")
     found = Settings(
-        lab="made", network=Network(tailnet="x.ts.net", domain="ops.x.org"), people=PEOPLE, hosts=HOSTS,
+        lab="made", network=Network(tailnet="x.ts.net", domain="ops.x.org", dns=dns), people=PEOPLE, hosts=HOSTS,
         groups={"staff": ("bob", "eve")},
         clusters={"pods": Cluster(host="box", kind="k3s", egress="operator" if egress == "operator" else "host")},
     )  # fmt: skip
@@ -188,7 +198,7 @@ def services() -> st.SearchStrategy[dict[str, dict[str, Any]]]:
     """A proxy and up to five services."""
     one = st.fixed_dictionaries(
         {
-            "kind": st.sampled_from(["web", "db"]),
+            "kind": st.sampled_from(["web", "db", "tcp", "both"]),
             "at": st.sampled_from([("host", "box"), ("cluster", "pods")]),
             "allow": st.lists(st.sampled_from(ALLOWED), max_size=3, unique=True),
         }
@@ -314,7 +324,8 @@ def kept_apart() -> Access:
         ("grafana", "loki:3100", True),
         ("grafana", "loki:9095", False),
         ("prometheus", "miniflux:8080", True),  # it reads its metrics
-        ("minikube", "postgresql:5432", False),  # any pod
+        ("minikube", "postgresql:5432", True),  # any pod, by the proxy: its host may call there
+        ("minikube", "miniflux:8080", False),
         ("minikube", "argocd:8080", True),  # nobody closes the namespace of a chart
         ("minikube", "onepassword-connect:8080", False),  # but this one
         ("external-secrets", "onepassword-connect:8080", True),

@@ -84,7 +84,8 @@ def means_something(app: App, lookup: Lookup, place: str) -> bool:
     if kind == "secrets":
         return name in app.secrets and more in ((), ("file",))
     if kind == "listen":
-        return name in app.ports and more in ((), ("host",), ("port",))
+        routed = more == ("routed",) and name in app.ports and app.ports[name].routed is not None
+        return routed or (name in app.ports and more in ((), ("host",), ("port",)))
     if kind == "address":
         return name in app.ports and more in (("host",), ("port",))
     return more == () and (kind == "mounts" or (kind == "state" and name in app.state.folders))

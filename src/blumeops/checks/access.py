@@ -57,9 +57,13 @@ def _names(access: Access) -> Iterator[Finding]:
             elif named.magic and viewpoint(service) not in MAGIC:
                 message = f"{_verb(access, named)} {named.name}, which {place_words(access, service.name)}"
                 yield Finding("BLU206", named.place, service.name, message, _instead(access, named))
-            elif not named.magic and named.used and named.used not in access.ids.routed:
+            elif not named.magic and named.used and not _is_led_to(access, named.used):
                 message = f"is given {named.name}, but {access.ids.settings.network.proxy} routes no {named.used}"
                 yield Finding("BLU206", named.place, service.name, message, _instead(access, named))
+
+
+def _is_led_to(access: Access, name: str) -> bool:
+    return name in access.ids.routed or bool(access.ids.tcp_routes_to(name))
 
 
 def _verb(access: Access, named: Named) -> str:
@@ -94,7 +98,7 @@ def _databases(access: Access) -> Iterator[Finding]:
         if door is None:
             message = f"keeps its database in {name}, which has no name outside {provider.service.cluster}"
             yield Finding("BLU207", place, user.name, message, f"{hint}, or name the tailnet in `network:`")
-        elif viewpoint(user) not in MAGIC:
+        elif viewpoint(user) not in MAGIC and not (user.database and ids.by_tcp_route(user, name, user.database.port)):
             message = f"keeps its database in {door.name}, which {place_words(access, user.name)}"
             yield Finding("BLU207", place, user.name, message, hint)
 
@@ -155,7 +159,8 @@ def _proxy(access: Access) -> Iterator[Finding]:
     lab, ids = access.lab, access.ids
     if ids.proxy is None:
         return
-    routed = [access.facts.services[name] for name in sorted(ids.routed) if name != ids.proxy.name]
+    led_to = ids.routed | {route.service for route in ids.tcp_routes}
+    routed = [access.facts.services[name] for name in sorted(led_to) if name != ids.proxy.name]
     for position, entry in enumerate(ids.proxy.service.allow):
         for who in callers(lab, entry)[:1]:
             people = [p for p in people_of(lab, who) if lab.settings.people[p].role != "admin"]

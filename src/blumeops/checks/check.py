@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from blumeops.base.findings import Finding, errors, in_order
@@ -21,6 +22,7 @@ from blumeops.checks import (
     together,
     versions,
 )
+from blumeops.facts.access.access import Access
 from blumeops.facts.derive import Facts, derive
 from blumeops.lab.load import Loaded, load
 from blumeops.lab.model import Lab
@@ -37,6 +39,11 @@ class CheckedLab:
 
     lab: Lab
     facts: Facts
+
+    @cached_property
+    def access(self) -> Access:
+        """What may reach what: worked out once, for whoever asks first."""
+        return Access(self.lab, self.facts)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from blumeops.base.findings import Finding, Place
+from blumeops.facts.access.identities import Identities, ports_of
 from blumeops.facts.derive import Facts
 from blumeops.facts.parts import Listen
 from blumeops.facts.wiring import Wiring
@@ -23,6 +24,9 @@ TAKEN = frozenset({
 
 _LISTENERS = {"https": "the proxy", "forge": "the forge", "dns": "the DNS of its names"}
 """Who listens on the ports of `here:`."""
+
+_Taken = dict[tuple[str, int, str], tuple[str, Place]]
+"""By host, number and protocol: who listens there, and the line that says so."""
 
 
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
@@ -56,7 +60,7 @@ def _listening(lab: Lab, facts: Facts) -> Iterator[Finding]:
     """On a host each has the number that it says, so of two with one number only one would start. Whether they listen
     on the loopback or on all addresses is no matter: the kernel gives a number of the loopback to nobody while somebody
     has it on all. Pods have an address each; site `here` gives numbers of its own, but the lab is for both."""
-    taken: dict[tuple[str, int, str], tuple[str, Place]] = {}
+    taken: _Taken = {}
     for name, service in lab.services.items():
         app = lab.app_of(name)
         if service.host is None or app is None or f"{name}.ports" in lab.broken:
@@ -68,6 +72,7 @@ def _listening(lab: Lab, facts: Facts) -> Iterator[Finding]:
                 also = f"as {other} does ({where})" if other != name else "twice"
                 message = f"listens on {service.host}:{port.port}/{port.protocol}, {also}"
                 yield Finding("BLU202", place, name, message, _moved(lab, facts, name, word))
+    yield from _tcp_routes(lab, facts, taken)
 
 
 def _place_of_port(lab: Lab, name: str, word: str) -> Place:
@@ -92,3 +97,18 @@ def _told(wiring: Wiring, word: str) -> bool:
     """Whether the program is told the number of its port."""
     texts = (*wiring.command, *wiring.arguments, *wiring.env.values(), *wiring.files.values())
     return Listen(word, "port") in {part for text in texts for part in text}
+
+
+def _tcp_routes(lab: Lab, facts: Facts, taken: _Taken) -> Iterator[Finding]:
+    """The proxy listens at the number of each TCP route, as other services of its host do at theirs."""
+    ids = Identities(lab, facts)
+    for route in ids.tcp_routes:
+        assert ids.proxy is not None
+        key = (ids.proxy.host, route.number, "tcp")
+        if key in taken:
+            place = _place_of_port(lab, route.service, route.port)
+            message = f"is led to by {ids.proxy.name} at {ids.proxy.host}:{route.number}/tcp, which {taken[key][0]} has ({taken[key][1]})"
+            number = ports_of(facts.services[route.service])[route.port].port
+            hint = f"give it another number: `ports: {{{route.port}: {{port: {number}, routed: …}}}}`"
+            yield Finding("BLU202", place, route.service, message, hint)
+        taken.setdefault(key, (route.service, _place_of_port(lab, route.service, route.port)))

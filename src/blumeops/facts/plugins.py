@@ -1,4 +1,4 @@
-"""Which plugins the lab's proxy has to have: certificates by DNS are no part of any package of Caddy."""
+"""Which plugins the lab's proxy has to have: certificates by DNS and TCP routes are no part of any package of Caddy."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ KNOWN = {
     "route53": "github.com/caddy-dns/route53@v1.6.2",
 }
 """By provider: its plugin, in a version that goes with Caddy 2.11."""
+
+TCP = "github.com/mholt/caddy-l4@v0.1.2"
+"""What leads to services that speak no HTTP."""
 
 
 def plugin(lab: Lab) -> str | None:

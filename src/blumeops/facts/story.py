@@ -109,6 +109,9 @@ class _Teller:
         for route in self.facts.routes:
             if route.service == self.name:
                 yield Told("route", f"{route.label}.{HERE_DOMAIN} to port {route.port}, by {network.proxy}", named)
+        for tcp in self.access.ids.tcp_routes_to(self.name):
+            said = f"{found.label}.{network.domain}:{tcp.number} to port {tcp.port} as it is, by {network.proxy}"
+            yield Told("route", f"{said} (site home)", named)
         allowed = self.own("allow") if self.service.allow else self.own()
         yield Told(
             "allow", ", ".join(("admins", *self.service.allow)) if self.service.allow else "admins alone", allowed

@@ -115,11 +115,19 @@ class Port(Strict):
     protocol: Literal["tcp", "udp"] = "tcp"
     entry: Truth = False
     """Callers outside know this very number: it never moves. Others may be moved where an engine must."""
+    routed: PortNumber | None = None
+    """It speaks no HTTP, and the proxy leads callers to it, at this number: where the proxy is one that can."""
 
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
         return value if isinstance(value, dict | Port) else {"port": value}
+
+    @model_validator(mode="after")
+    def _routes_are_tcp(self) -> Port:
+        if self.routed is not None and (self.protocol != "tcp" or self.entry):
+            raise ValueError("what is routed is tcp, and no entry itself")
+        return self
 
 
 class Init(Strict):

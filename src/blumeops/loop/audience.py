@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 
 from blumeops.base.errors import BlumeError
-from blumeops.facts.access.access import Access
 from blumeops.facts.access.audience import audiences
 from blumeops.loop.revision import Revision
 from blumeops.status import audience
@@ -18,6 +17,6 @@ def keep(state: Path, revision: Revision) -> None:
     """Write it below the state folder. Nothing that runs needs it: what cannot be written is only told in the log."""
     assert revision.checked is not None
     try:
-        audience.write(state, audiences(Access(revision.checked.lab, revision.checked.facts)))
+        audience.write(state, audiences(revision.checked.access))
     except BlumeError as error:
         log.warning("%s", error)

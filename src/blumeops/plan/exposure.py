@@ -85,7 +85,7 @@ def _what(change: Exposure) -> str:
 
 def _opened(checked: CheckedLab) -> Mapping[str, Mapping[str, frozenset[int]]]:
     """By subject: what it reaches, at which ports; 0 stands for all."""
-    access = Access(checked.lab, checked.facts)
+    access = checked.access
     settings = checked.lab.settings
     if not access.ids.tailnet and not access.ids.domain:
         return {}

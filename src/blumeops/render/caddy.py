@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
+from blumeops.facts.access.identities import TcpRoute
 from blumeops.facts.derive import Facts, Route
 from blumeops.facts.parts import Folder, Listen, Text, joined
 from blumeops.lab.model import Lab
@@ -23,6 +24,7 @@ def caddyfile(
     upstream: Callable[[Route], Text | None],
     page: Callable[[Route], Text] | None = None,
     *,
+    tcp: Sequence[tuple[TcpRoute, Text]] = (),
     guarded: bool = False,
     wildcard: bool = False,
 ) -> Text:
@@ -30,6 +32,8 @@ def caddyfile(
 
     `guarded`: only what comes by an address of the tailnet or of loopback is answered. The program listens on all
     addresses, and whoever knows a name can ask for it at any of them: from the home network, past the tailnet's policy.
+
+    `tcp`: the numbers at which bytes are passed on as they are, each with the address that they go to.
 
     `certificates`: the lines of the `tls` directive that every block has; with `wildcard` one for all names has it, and
     Caddy (2.10 or later) takes its certificate for each of them. `upstream` says what follows
@@ -41,6 +45,7 @@ def caddyfile(
         "{\n\tadmin unix/", (Folder("run"),), "/admin.sock\n\tauto_https disable_redirects\n",
         "\tskip_install_trust\n\tgrace_period 10s\n",
     ]  # fmt: skip
+    blocks += _tcp(lab, tcp, guarded=guarded)
     proxy = facts.services.get(lab.settings.network.proxy)
     if proxy and METRICS in proxy.app.ports:
         host, number = Listen(METRICS, "host"), Listen(METRICS, "port")
@@ -79,11 +84,29 @@ def caddyfile(
     return joined(*blocks)
 
 
+OURS = ("100.64.0.0/10", "fd7a:115c:a1e0::/48", "127.0.0.0/8", "::1")
+"""The addresses of Tailscale and of loopback."""
 _OURS = "^(100[.](6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])[.]|fd7a:115c:a1e0:|127[.]|::1$)"
-"""100.64.0.0/10 and fd7a:115c:a1e0::/48, which are Tailscale's, and loopback."""
+"""The same, as an address is written."""
 _ADDRESS = "{http.request.local.host}"
 """The address that a request came to. Caddy before 2.8 does not know it: there nothing is guarded."""
 _GUARD = f'(tailnet) {{\n\t@past expression `{_ADDRESS} != null && !{_ADDRESS}.matches("{_OURS}")`\n\tabort @past\n}}\n'
+
+
+def _tcp(lab: Lab, routes: Sequence[tuple[TcpRoute, Text]], *, guarded: bool) -> Iterator[Text | str]:
+    """The global option of https://github.com/mholt/caddy-l4: a server a number. What none of its routes takes is
+    closed."""
+    if not routes:
+        return
+    yield "\tlayer4 {\n"
+    for route, to in routes:
+        yield f"\t\t# {route.service}, in {lab.service_place(route.service).file!r}\n\t\t:{route.number} {{\n"
+        yield f"\t\t\t@tailnet local_ip {' '.join(OURS)}\n\t\t\troute @tailnet {{\n" if guarded else "\t\t\troute {\n"
+        yield "\t\t\t\tproxy "
+        yield to
+        yield "\n\t\t\t}\n\t\t}\n"
+    yield "\t}\n"
+
 
 _PAGE = (
     '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'

@@ -31,7 +31,7 @@ _WIDE = 110
 
 def render(checked: CheckedLab) -> FileTree:
     """The folder `tailscale/` of a lab; empty without a tailnet."""
-    access = Access(checked.lab, checked.facts)
+    access = checked.access
     if not access.ids.tailnet:
         return FileTree({})
     document = access.merged.document if access.merged is not None else derived(access)
@@ -142,8 +142,12 @@ def _served(access: Access) -> dict[str, dict[str, object]]:
             continue
         service = access.facts.services[name]
         ports = ports_of(service)
-        to = {f"tcp:{HTTPS}": f"http://127.0.0.1:{ports['http'].port}"} if "http" in ports else {}
-        ends = to or {f"tcp:{port}": f"tcp://127.0.0.1:{port}" for port in _tcp(door.ports, ports.values())}
+        if "http" in ports:
+            ends = {f"tcp:{HTTPS}": f"http://127.0.0.1:{ports['http'].port}"}
+            routed = {port.routed: port.port for port in ports.values()}
+            ends |= {f"tcp:{n}": f"tcp://127.0.0.1:{routed[n]}" for n in door.ports if n in routed}
+        else:
+            ends = {f"tcp:{port}": f"tcp://127.0.0.1:{port}" for port in _tcp(door.ports, ports.values())}
         host = found.setdefault(service.host, {"version": "0.0.1", "services": {}})
         host["services"][door.selector] = {"endpoints": ends}
     return {host: found[host] for host in sorted(found)}

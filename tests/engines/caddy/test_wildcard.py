@@ -58,11 +58,11 @@ def upstream() -> Iterator[int]:
 
 
 @contextmanager
-def caddy(folder: Path, text: str, port: int) -> Iterator[None]:
+def serving(folder: Path, text: str, port: int, program: Path = CADDY) -> Iterator[None]:
     """The real program, once it has a certificate and listens, until the block ends."""
     (folder / "Caddyfile").write_text(text)
     env = {"HOME": str(folder), "XDG_DATA_HOME": str(folder / "data"), "XDG_CONFIG_HOME": str(folder), "PATH": ""}
-    argv: list[str | Path] = [CADDY, "run", "--config", folder / "Caddyfile", "--adapter", "caddyfile"]
+    argv: list[str | Path] = [program, "run", "--config", folder / "Caddyfile", "--adapter", "caddyfile"]
     with (folder / "log").open("wb") as log, subprocess.Popen(argv, env=env, stdout=log, stderr=log) as process:
         try:
             deadline = time.monotonic() + 20
@@ -116,7 +116,7 @@ def test_one_certificate_serves_every_name(tmp_path: Path) -> None:
         template = ansible.render(checked).text("ansible/roles/caddy/templates/Caddyfile.j2")
         assert template.count(DNS) == template.count("tls") == 1
         text = jinja2.Template(template.replace(DNS, "tls internal")).render(caddy_run=str(tmp_path))
-        with caddy(tmp_path, text, port):
+        with serving(tmp_path, text, port):
             for label in ("one", "loki"):
                 name = f"{label}.ops.example.org"
                 assert asked(name, port) == ("*.ops.example.org", f"you asked {name}:{port}")

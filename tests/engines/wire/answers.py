@@ -28,7 +28,7 @@ import jinja2
 
 from blumeops.facts.access.identities import HTTPS, ports_of
 from blumeops.render.ansible import render as render_ansible
-from blumeops.render.ansible.speak import LOOPBACK, Speaker
+from blumeops.render.ansible.speak import EVERYWHERE, LOOPBACK, Speaker
 from blumeops.render.tailscale import render as render_tailscale
 
 from .certificates import Authority
@@ -108,8 +108,8 @@ class Answers:
                     where, at = f"cluster:{service.service.cluster}", world.pods[name]
                 else:
                     where = f"host:{service.host}"
-                    wide = described.entry or Speaker(world.checked, service, set()).called_from_afar()
-                    at = "" if wide else LOOPBACK
+                    at = Speaker(world.checked, service, set()).listens(key)
+                    at = "" if at == EVERYWHERE else at
                 await self._listen(name, where, at, port, answer(name, self._works(name, where)))
                 if f"service:{name}" in world.own:
                     await self._ingress(name, key, port)

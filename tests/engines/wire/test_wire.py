@@ -12,11 +12,12 @@ import pytest
 
 from blumeops.facts.outage import Outages
 from blumeops.facts.policy.filters import FilterRule
+from tests.engines.caddy.built import FIRST
 
 from .conftest import Seen
 from .probe import Call
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(FIRST)
 
 HOUSEHOLD, GRAFANA, KIWIX = "person:household", "service:grafana", "service:kiwix"
 
@@ -101,11 +102,15 @@ def test_the_proxy_answers_nobody_who_comes_past_the_tailnet(example: Seen) -> N
     wire = example.wire
     labels = [service.label for service in wire.access.facts.services.values()]
     calls = [(Call("lan", "192.168.1.50", 443), f"{label}.ops.eblu.me", True) for label in labels]
+    calls += [(Call("lan", "192.168.1.50", port), "pg.ops.eblu.me", False) for port in (2222, 5432)]
     answers = wire.run(wire.prober.ask(calls))
     assert {who for who in answers.values() if not who.startswith("(")} == set()
     # By the tailnet's address of the same host the same names are answered, also from beside it.
     own = Call("host:sifaka", wire.world.own["host:indri"][0], 443)
     assert wire.run(wire.prober.ask([(own, "feed.ops.eblu.me", True)])) == {(own, "feed.ops.eblu.me"): "miniflux"}
+    for port, service in ((2222, "forgejo"), (5432, "postgresql")):
+        led = Call("host:sifaka", wire.world.own["host:indri"][0], port)
+        assert wire.run(wire.prober.ask([(led, "ops.eblu.me", False)])) == {(led, "ops.eblu.me"): service}
 
 
 @pytest.mark.parametrize("name", ["indri", "sifaka", "minikube", "caddy", "postgresql", "kiwix", "forgejo"])

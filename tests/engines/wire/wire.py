@@ -62,8 +62,10 @@ class Wire:
     def ports(self) -> tuple[int, ...]:
         """All that anything has."""
         services = self.world.checked.facts.services.values()
-        found = {port.port for service in services for port in ports_of(service).values()}
-        return tuple(sorted({*found, *SHARED_BY.values(), HTTPS, API, UNHEARD}))
+        found = {
+            number for service in services for port in ports_of(service).values() for number in (port.port, port.routed)
+        }
+        return tuple(sorted({*(number for number in found if number), *SHARED_BY.values(), HTTPS, API, UNHEARD}))
 
     def names(self, place: str) -> dict[str, tuple[tuple[str, ...], str]]:
         """What resolves in a namespace and the addresses that the lab says, each with what they are: `magic`, `domain`,
@@ -158,9 +160,15 @@ class Wire:
             for name, (addresses, kind) in self.names(place).items()
             for address in addresses
             # The other ports of a name of the domain are its host's, whatever the name.
-            for port in ((HTTPS,) if kind == "domain" else self.ports)
+            for port in (self._led_to(name) if kind == "domain" else self.ports)
             if known.get(Call(place, address, port)) == "taken"
         ]
+
+    def _led_to(self, name: str) -> tuple[int, ...]:
+        """The ports of the proxy that a name of the domain is for."""
+        ids, label = self.access.ids, name.partition(".")[0]
+        routes = (route for route in ids.tcp_routes if ids.facts.services[route.service].label == label)
+        return (HTTPS, *(route.number for route in routes))
 
     def _beside(self) -> dict[Call, Outcome]:
         """Addresses that are not the tailnet's."""
@@ -227,6 +235,12 @@ class Wire:
                 for way in to_host(access, who, host, port):
                     if not way.missing:
                         found[_bare(way.name), port] = f"host:{host}"
+        for route in access.ids.tcp_routes:  # by whatever name of the proxy's host, but not past the tailnet
+            assert access.ids.proxy is not None
+            host = access.ids.proxy.host
+            for way in to_host(access, who, host, route.number):
+                if not way.missing and way.name != settings.hosts[host].address:
+                    found[_bare(way.name), route.number] = route.service
         for name, cluster in settings.clusters.items():
             verdict = reach(access, text, f"cluster:{name}")
             if verdict.reachable and place == f"host:{cluster.host}":

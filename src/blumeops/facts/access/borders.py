@@ -111,6 +111,9 @@ class Borders:
             port = ports_of(provider)[use.port]
             place = self.lab.service_place(user.name, "database")
             reason = Reason(place, f"{user.name} keeps its database in {provider.name}")
+            if self.ids.by_tcp_route(user, provider.name, use.port):
+                yield from self._to_proxy(user, reason, provider.name)
+                return
             yield from self._to(user, provider, ((port.port, port.protocol),), reason)
 
     def _telemetry(self, user: ServiceFacts) -> Iterator[Outward]:
@@ -140,7 +143,7 @@ class Borders:
             if named.magic:
                 yield from self._to_tailnet(user, (), reason)
             else:
-                yield from self._to_proxy(user, reason)
+                yield from self._to_proxy(user, reason, named.used)
 
     def _allowed(self, user: ServiceFacts) -> Iterator[Outward]:
         """Services elsewhere that let it in, by its name or as a pod."""
@@ -189,8 +192,8 @@ class Borders:
 
     def _by_name(self, user: ServiceFacts, used: ServiceFacts, reason: Reason) -> Iterator[Outward]:
         """By the proxy's name where there is one, else as `_to`."""
-        if used.machine_url and self.ids.proxy is not None:
-            yield from self._to_proxy(user, reason)
+        if self.ids.proxy is not None and (used.machine_url or self.ids.tcp_routes_to(used.name)):
+            yield from self._to_proxy(user, reason, used.name)
         else:
             yield from self._to(user, used, self.pods.all_ports(used), reason)
 
@@ -200,12 +203,15 @@ class Borders:
         else:
             yield Outward(user.name, "host", ports, reason, used.host)
 
-    def _to_proxy(self, user: ServiceFacts, reason: Reason) -> Iterator[Outward]:
-        """A proxy in the same cluster is called like any service beside: its own `allow:` says by whom."""
+    def _to_proxy(self, user: ServiceFacts, reason: Reason, used: str = "") -> Iterator[Outward]:
+        """At the port of pages and those of TCP routes to one service. A proxy in the same cluster is called like any
+        service beside: its own `allow:` says by whom."""
         proxy = self.ids.proxy
         if proxy is None:
             return
-        ports = ((self.ids.proxy_port, "tcp"),)
+        web = (self.ids.proxy_port,) if not used or used in self.ids.routed else ()
+        numbers = (*web, *(route.number for route in self.ids.tcp_routes_to(used)))
+        ports: tuple[Span, ...] = tuple((number, "tcp") for number in numbers or (self.ids.proxy_port,))
         if self.ids.tailnet:
             yield from self._to_tailnet(user, ports, reason)
         else:

@@ -17,7 +17,7 @@ def known_ports(access: Access, host: str) -> tuple[int, ...]:
     entry = access.lab.settings.hosts[host]
     found = [SHARE_PORTS["ssh"], *(SHARE_PORTS[by] for share in entry.shares.values() for by in share.by)]
     if access.ids.proxy is not None and access.ids.proxy.host == host:
-        found.append(access.ids.proxy_port)
+        found += access.ids.proxy_ports
     return tuple(dict.fromkeys(found))
 
 
@@ -65,7 +65,7 @@ def wide_ports(access: Access, host: str) -> frozenset[int]:
         port.port
         for name, service in access.facts.services.items()
         if service.service.host == host
-        for port in ports_of(service).values()
-        if port.entry or listens_wide(access, name)
+        for word, port in ports_of(service).items()
+        if port.entry or (listens_wide(access, name) and not access.ids.is_inside(name, word))
     )
     return frozenset((*known_ports(access, host), *of_services))

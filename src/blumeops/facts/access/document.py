@@ -12,7 +12,7 @@ from typing import Any
 from blumeops.base.findings import Place
 from blumeops.facts.access.access import Access
 from blumeops.facts.access.grants import SHARE_PORTS
-from blumeops.facts.access.identities import ADMINS, OPERATOR
+from blumeops.facts.access.identities import ADMINS, OPERATOR, ports_of
 
 SSH = SHARE_PORTS["ssh"]
 PERIOD = "12h"
@@ -173,13 +173,14 @@ def destinations(access: Access) -> list[tuple[str, int]]:
     ids, hosts = access.ids, access.lab.settings.hosts
     found: dict[tuple[str, int], None] = {}
     for name, door in ids.doors.items():
-        tcp = {port.port for port in ids.facts.services[name].app.ports.values() if port.protocol == "tcp"}
+        served = ports_of(ids.facts.services[name])
+        tcp = {port.port for port in served.values() if port.protocol == "tcp"}
         for port in door.ports:
-            if port in tcp or port == 443:
+            if "http" in served or port in tcp:
                 found[access.end_of_door(name), port] = None
     proxy = ids.proxy
     if proxy is not None and hosts[proxy.host].owner is None:
-        found[f"host:{proxy.host}", ids.proxy_port] = None
+        found |= dict.fromkeys((f"host:{proxy.host}", port) for port in ids.proxy_ports)
     tagged = {name: host for name, host in hosts.items() if host.owner is None}
     for name, host in sorted(tagged.items()):
         ports = {SSH, *(SHARE_PORTS[by] for share in host.shares.values() for by in share.by)}
@@ -195,7 +196,7 @@ def is_said(access: Access, end: str, port: int) -> bool:
     """Whether the lab's own words decide about it: services and the proxy; SSH and shares are the file's to open."""
     kind, _, name = end.partition(":")
     proxy = access.ids.proxy
-    return kind in ("service", "svc") or (proxy is not None and (name, port) == (proxy.host, access.ids.proxy_port))
+    return kind in ("service", "svc") or (proxy is not None and name == proxy.host and port in access.ids.proxy_ports)
 
 
 def _ssh_tests(access: Access) -> Iterator[Entry]:

@@ -93,11 +93,11 @@ def _proxy(ids: Identities) -> Iterator[Grant]:
     here = ids.of_host(proxy.host)
     if ids.machines:
         why = f"machines reach every name of {ids.domain} by {proxy.name} on {proxy.host}"
-        yield Grant("proxy", ids.machines, (here,), (ids.proxy_port,), why, place, proxy.name)
+        yield Grant("proxy", ids.machines, (here,), ids.proxy_ports, why, place, proxy.name)
     allowed = [who for entry in proxy.service.allow if (who := caller(lab, entry)) is not None]
     if extra := tuple(dict.fromkeys(s for who in allowed for s in ids.selectors(who) if s not in ids.machines)):
         why = f"{proxy.name}: allow: [{', '.join(proxy.service.allow)}], and so every name of {ids.domain}"
-        yield Grant("proxy", extra, (here,), (ids.proxy_port,), why, lab.service_place(proxy.name, "allow"), proxy.name)
+        yield Grant("proxy", extra, (here,), ids.proxy_ports, why, lab.service_place(proxy.name, "allow"), proxy.name)
     upstreams = [
         door.selector
         for name, door in ids.doors.items()
@@ -106,6 +106,11 @@ def _proxy(ids: Identities) -> Iterator[Grant]:
     if upstreams:
         why = f"{proxy.name} leads to the services of clusters by their own names"
         yield Grant("proxy", (ids.of_place(proxy.name),), tuple(upstreams), (HTTPS,), why, place, proxy.name)
+    for route in ids.tcp_routes:
+        door, port = ids.doors.get(route.service), ports_of(ids.facts.services[route.service])[route.port].port
+        if door is not None and door.kind == "ingress":
+            why = f"{proxy.name} leads to {route.service} by TCP"
+            yield Grant("proxy", (ids.of_place(proxy.name),), (door.selector,), (port,), why, place, proxy.name)
 
 
 def _written(ids: Identities) -> Mapping[str, object]:
@@ -129,6 +134,8 @@ def _to_database(ids: Identities, user: ServiceFacts, provider: str, why: str, p
     provides = found.app.provides.get("database") if found else None
     if found is None or provides is None or provides.port not in ports_of(found):
         return
+    if ids.by_tcp_route(user, provider, provides.port):
+        return  # machines get to the proxy as it is
     door = ids.doors.get(provider) if found.service.cluster else None
     if found.service.cluster and door is None:
         return

@@ -15,6 +15,7 @@ from typing import Literal
 from blumeops.facts.backup import held
 from blumeops.facts.callers import ROLES, Caller, caller, names_people, people_of
 from blumeops.facts.derive import Facts, ServiceFacts
+from blumeops.facts.plugins import plugin
 from blumeops.lab.app import Port
 from blumeops.lab.model import Lab
 
@@ -39,6 +40,15 @@ class Door:
     selector: str
     name: str
     ports: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TcpRoute:
+    """A number at which the proxy leads callers to a port of a service, whatever they speak."""
+
+    number: int
+    service: str
+    port: str
 
 
 def ports_of(service: ServiceFacts) -> Mapping[str, Port]:
@@ -127,6 +137,51 @@ class Identities:
         found = ports_of(self.proxy).values() if self.proxy else ()
         return next((port.port for port in found if port.entry), HTTPS)
 
+    @cached_property
+    def tcp_routes(self) -> tuple[TcpRoute, ...]:
+        """What the proxy leads to by TCP, services in the order of names: what is beside it, and what has a door.
+
+        Only a proxy that is built for this lab can: no package of Caddy has what it takes. What listens at its number
+        on the proxy's own host is there already.
+        """
+        proxy = self.proxy
+        if proxy is None or plugin(self.lab) is None or all(f.derived != "routes" for f in proxy.app.files.values()):
+            return ()
+        found = []
+        for name in sorted(self.facts.services.keys() - {proxy.name}):
+            service, door = self.facts.services[name], self.doors.get(name)
+            for word, port in ports_of(service).items():
+                if port.routed is None:
+                    continue
+                if service.service.place == proxy.service.place:
+                    leads = port.port != port.routed
+                else:
+                    leads = door is not None and door.kind == "ingress" and port.port in door.ports
+                if leads:
+                    found.append(TcpRoute(port.routed, name, word))
+        return tuple(found)
+
+    def tcp_routes_to(self, name: str) -> tuple[TcpRoute, ...]:
+        """Those that lead to one service."""
+        return tuple(route for route in self.tcp_routes if route.service == name)
+
+    def by_tcp_route(self, user: ServiceFacts, name: str, port: str) -> TcpRoute | None:
+        """How a pod or a container gets to a port of a service in another cluster: it knows no names of MagicDNS."""
+        cluster = self.lab.services[name].cluster
+        if not cluster or cluster == user.service.cluster or not (user.service.cluster or user.service.image):
+            return None
+        return next((route for route in self.tcp_routes_to(name) if route.port == port), None)
+
+    def is_inside(self, name: str, port: str) -> bool:
+        """Whether a port is for the proxy beside it alone, which leads there by TCP: it listens on loopback."""
+        beside = self.proxy is not None and self.lab.services[name].place == self.proxy.service.place
+        return beside and any(route.port == port for route in self.tcp_routes_to(name))
+
+    @cached_property
+    def proxy_ports(self) -> tuple[int, ...]:
+        """Every port of the proxy that callers know: of pages, then those of TCP routes."""
+        return tuple(dict.fromkeys((self.proxy_port, *(route.number for route in self.tcp_routes))))
+
     # services
 
     @cached_property
@@ -137,7 +192,7 @@ class Identities:
         found = {}
         for name in sorted(self.facts.services):
             service = self.facts.services[name]
-            ports = (HTTPS,) if "http" in ports_of(service) else tuple(p.port for p in ports_of(service).values())
+            ports = _of_door(service)
             served = name != self.settings.network.proxy and service.app.kind != "job" and ports
             if not served or not self._wants_door(service):
                 continue
@@ -195,3 +250,11 @@ class Identities:
 
     def _of(self, entry: str) -> Caller | None:
         return caller(self.lab, entry)
+
+
+def _of_door(service: ServiceFacts) -> tuple[int, ...]:
+    """The ports of a way in: pages are HTTPS, and an ingress carries nothing beside; what has none, all that it has."""
+    ports = ports_of(service).values()
+    if "http" not in ports_of(service):
+        return tuple(port.port for port in ports)
+    return (HTTPS, *(port.routed for port in ports if port.routed and not service.service.cluster))

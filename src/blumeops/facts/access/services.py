@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from blumeops.facts.access.access import Access, Reason
 from blumeops.facts.access.borders import To
-from blumeops.facts.access.identities import ports_of
+from blumeops.facts.access.identities import HTTPS, ports_of
 from blumeops.facts.access.names import BESIDE, MAGIC, ROUTED, WORDS, viewpoint
 from blumeops.facts.access.sources import Source, Way, unresolved
 from blumeops.facts.callers import names_people
@@ -22,9 +22,11 @@ def to_service(access: Access, who: Source, name: str) -> Iterator[Way]:
     service = access.facts.services[name]
     direct = [*_beside(access, who, service)]
     if who.view == "device" and names_people(access.lab, service.service):
-        yield from (*_by_door(access, who, service), *_by_proxy(access, who, service), *direct)
+        yield from (*_by_door(access, who, service), *_by_proxy(access, who, service))
+        yield from (*_by_tcp_route(access, who, service), *direct)
     else:
-        yield from (*_by_proxy(access, who, service), *direct, *_by_door(access, who, service))
+        yield from (*_by_proxy(access, who, service), *direct)
+        yield from (*_by_tcp_route(access, who, service), *_by_door(access, who, service))
     yield from _by_address(access, who, service)
 
 
@@ -46,7 +48,8 @@ def _by_door(access: Access, who: Source, service: ServiceFacts) -> Iterator[Way
         missing += _kept_in(access, who, port)
         place = access.lab.service_place(service.name, "cluster" if door.kind == "ingress" else "host")
         links.append(Reason(place, f"{how} leads to {service.name}"))
-        yield Way(f"https://{door.name}" if web else f"{door.name}:{port}", port, tuple(links), tuple(missing))
+        name = f"https://{door.name}" if web and port == HTTPS else f"{door.name}:{port}"
+        yield Way(name, port, tuple(links), tuple(missing))
 
 
 def _udp(service: ServiceFacts, port: int) -> bool:
@@ -64,37 +67,54 @@ def _closed(access: Access, who: Source, service: ServiceFacts) -> Reason:
 
 def _by_proxy(access: Access, who: Source, service: ServiceFacts) -> Iterator[Way]:
     """By the proxy's name: everybody resolves it, the policy guards one address, and every name is behind it."""
-    ids, lab = access.ids, access.lab
+    ids = access.ids
     proxy = ids.proxy
     if proxy is None or (service.name not in ids.routed and service.name != proxy.name):
         return
-    full = f"{service.label}.{ids.domain}"
-    links = [Reason(lab.place("network", "domain"), f"{full} leads to {proxy.name} on {proxy.host}")]
-    missing: list[Reason] = []
-    if who.view not in ROUTED:
-        place = lab.place("network", "domain")
-        missing.append(Reason(place, f"{full} resolves, but leads to an address of the tailnet: {WORDS[who.view]} "
-                                     "has no route there"))  # fmt: skip
-    elif who.end == f"host:{proxy.host}":
-        links.append(Reason(lab.service_place(proxy.name), f"{who.name} and {proxy.name} are on {proxy.host}"))
-    else:
-        let = access.lets(who.end, f"host:{proxy.host}", ids.proxy_port) if ids.tailnet else ()
-        links += (
-            [Reason(let[0].place, f"{let[0].text}: a grant to its address opens every name behind it")] if let else []
-        )
-        if not let and ids.tailnet:
-            place = lab.place("network", "domain")
-            missing.append(Reason(place, f"{proxy.name} is for machines and admins: {who.name} is neither"))
+    port = ids.proxy_port
+    links, missing = _to_proxy(access, who, service, port)
     if service.name != proxy.name:
         up = _upstream(access, proxy, service)
         (missing if up[0] else links).append(up[1])
-    port = ids.proxy_port
-    missing += _kept_in(access, who, port)
-    yield Way(f"https://{full}" + ("" if port == 443 else f":{port}"), port, tuple(links), tuple(missing))
+    name = f"https://{service.label}.{ids.domain}" + ("" if port == HTTPS else f":{port}")
+    yield Way(name, port, tuple(links), (*missing, *_kept_in(access, who, port)))
 
 
-def _upstream(access: Access, proxy: ServiceFacts, service: ServiceFacts) -> tuple[bool, Reason]:
-    """Whether the proxy cannot get to a service that it routes; and why, or how it does."""
+def _by_tcp_route(access: Access, who: Source, service: ServiceFacts) -> Iterator[Way]:
+    """The same for what speaks no HTTP: the proxy has a port for each, and goes by that alone."""
+    ids = access.ids
+    if ids.proxy is None:
+        return
+    for route in ids.tcp_routes_to(service.name):
+        links, missing = _to_proxy(access, who, service, route.number)
+        up = _upstream(access, ids.proxy, service, ports_of(service)[route.port].port)
+        (missing if up[0] else links).append(up[1])
+        missing += _kept_in(access, who, route.number)
+        yield Way(f"{service.label}.{ids.domain}:{route.number}", route.number, tuple(links), tuple(missing))
+
+
+def _to_proxy(access: Access, who: Source, service: ServiceFacts, port: int) -> tuple[list[Reason], list[Reason]]:
+    """How one gets to a port of the proxy by the name of a service, and what is missing."""
+    ids, lab, proxy = access.ids, access.lab, access.ids.proxy
+    assert proxy is not None
+    full = f"{service.label}.{ids.domain}"
+    domain = lab.place("network", "domain")
+    links = [Reason(domain, f"{full} leads to {proxy.name} on {proxy.host}")]
+    if who.view not in ROUTED:
+        text = f"{full} resolves, but leads to an address of the tailnet: {WORDS[who.view]} has no route there"
+        return links, [Reason(domain, text)]
+    if who.end == f"host:{proxy.host}":
+        return [*links, Reason(lab.service_place(proxy.name), f"{who.name} and {proxy.name} are on {proxy.host}")], []
+    if not ids.tailnet:
+        return links, []
+    let = access.lets(who.end, f"host:{proxy.host}", port)
+    if not let:
+        return links, [Reason(domain, f"{proxy.name} is for machines and admins: {who.name} is neither")]
+    return [*links, Reason(let[0].place, f"{let[0].text}: a grant to its address opens every name behind it")], []
+
+
+def _upstream(access: Access, proxy: ServiceFacts, service: ServiceFacts, port: int = HTTPS) -> tuple[bool, Reason]:
+    """Whether the proxy cannot get to a port of a service that it routes; and why, or how it does."""
     lab, ids = access.lab, access.ids
     place = lab.service_place(service.name)
     if service.service.place == proxy.service.place:
@@ -106,7 +126,7 @@ def _upstream(access: Access, proxy: ServiceFacts, service: ServiceFacts) -> tup
         return True, Reason(place, f"{proxy.name} has no way to {service.name}: it has no name outside its cluster")
     if viewpoint(proxy) not in MAGIC:
         return True, Reason(place, f"{proxy.name} runs where {door.name}, a name of MagicDNS, does not resolve")
-    let = access.lets(access.end_of_place(proxy.name), access.end_of_door(service.name), door.ports[0])
+    let = access.lets(access.end_of_place(proxy.name), access.end_of_door(service.name), port)
     if not let:
         return True, Reason(place, f"no line lets {proxy.name} reach {door.name}")
     return False, Reason(let[0].place, f"{proxy.name} leads to {service.name} by {door.name}")
@@ -171,9 +191,9 @@ def _by_address(access: Access, who: Source, service: ServiceFacts) -> Iterator[
     address = lab.settings.hosts[service.host].address
     if not listens_wide(access, service.name):
         return
-    for port in ports_of(service).values():
+    for word, port in ports_of(service).items():
         place = lab.place("hosts", service.host, *(("address",) if address else ()))
-        if port.entry:
+        if port.entry or access.ids.is_inside(service.name, word):
             continue  # of the proxy: without one of its names it answers nothing
         if address and who.view in BESIDE:
             text = f"{service.name} listens on all addresses of {service.host}: past the tailnet's policy"

@@ -136,4 +136,9 @@ class Within(Speaker):
                 return (LOOPBACK,)
             case parts.Address(other, _, "host") if self.host_of(other) == LOOPBACK:
                 return (GATEWAY,)
+            case parts.Address(other, port, half) if by := self.checked.access.ids.by_tcp_route(
+                self.service, other, port
+            ):
+                name = f"{self.facts.services[other].label}.{self.lab.settings.network.domain}"
+                return (name if half == "host" else str(by.number),)
         return super().part(part)

@@ -14,7 +14,7 @@ from blumeops.checks.check import CheckedLab
 from blumeops.facts import parts
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Text
-from blumeops.facts.plugins import plugin
+from blumeops.facts.plugins import TCP, plugin
 from blumeops.lab.app import AppSource
 from blumeops.render.ansible.backups import Backups
 from blumeops.render.ansible.contained import contained, image, image_source, speaker
@@ -108,7 +108,8 @@ class Role:
     def _plugins(self) -> tuple[str, ...]:
         derives = any(file.derived == "routes" for file in self.app.files.values())
         found = plugin(self.lab) if derives else None
-        return (found,) if found else ()
+        tcp = (TCP,) if found and self.checked.access.ids.tcp_routes else ()
+        return (found, *tcp) if found else ()
 
     def _secret_files(self) -> dict[str, str]:
         """The secrets that the app looks up as files, and their references."""

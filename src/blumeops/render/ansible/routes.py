@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from blumeops.checks.check import CheckedLab
+from blumeops.facts.access.identities import TcpRoute
 from blumeops.facts.derive import Route
 from blumeops.facts.parts import Text
 from blumeops.render.ansible.speak import Speaker, ports
@@ -27,8 +28,12 @@ def routes(checked: CheckedLab, say: Speaker) -> Text:
             return (f"https://{host} {{\n\t\theader_up Host {{upstream_hostport}}\n\t}}",)
         return (f"{host}:{ports(service)[route.port].port}",)
 
+    tcp: list[tuple[TcpRoute, Text]] = []
+    for led in checked.access.ids.tcp_routes:
+        port = ports(checked.facts.services[led.service])[led.port].port
+        tcp.append((led, (f"{say.host_of(led.service)}:{port}",)))
     number = next((port.port for port in ports(say.service).values() if port.entry), 443)
     return caddyfile(
         checked.lab, checked.facts, domain or "", number, certificates, upstream,
-        guarded=network.tailnet is not None, wildcard=bool(network.dns and domain),
+        tcp=tcp, guarded=network.tailnet is not None, wildcard=bool(network.dns and domain),
     )  # fmt: skip

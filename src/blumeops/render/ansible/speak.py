@@ -74,6 +74,7 @@ class Speaker:
 
     def __init__(self, checked: CheckedLab, service: ServiceFacts, secrets: set[str]) -> None:
         self.lab, self.facts, self.service, self.secrets = checked.lab, checked.facts, service, secrets
+        self.checked = checked
         self.host = service.service.host
         self.system = self.lab.settings.hosts[self.host].os if self.host else "linux"
 
@@ -128,7 +129,10 @@ class Speaker:
 
     def listens(self, port: str) -> str:
         """The address of the host on which callers find it."""
-        return EVERYWHERE if ports(self.service)[port].entry or self.called_from_afar() else LOOPBACK
+        if ports(self.service)[port].entry:
+            return EVERYWHERE
+        inside = self.checked.access.ids.is_inside(self.service.name, port)
+        return EVERYWHERE if self.called_from_afar() and not inside else LOOPBACK
 
     def own(self, name: str, *keys: str) -> Expression:
         """A path that is a variable of the role."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from blumeops.checks.check import CheckedLab
-from blumeops.facts.access.access import Access
 from blumeops.facts.access.borders import Borders
 from blumeops.facts.access.identities import Door
 from blumeops.facts.access.pods import Pods
@@ -55,17 +54,17 @@ class Site(CheckedLab):
     @cached_property
     def doors(self) -> Mapping[str, Door]:
         """The services with an identity on the tailnet."""
-        return self.pods.access.ids.doors
+        return self.access.ids.doors
 
     @cached_property
     def pods(self) -> Pods:
         """Who calls whom inside the clusters."""
-        return Access(self.lab, self.facts).pods
+        return self.access.pods
 
     @cached_property
     def borders(self) -> Borders:
         """What crosses the clusters' borders."""
-        return self.pods.access.borders
+        return self.access.borders
 
     @cached_property
     def composed(self) -> Mapping[str, tuple[str, ...]]:

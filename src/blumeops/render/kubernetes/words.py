@@ -107,6 +107,8 @@ class Words:
         raise Bug("BLU991", "render", f"does not know how to say {type(part).__name__} in Kubernetes")
 
     def address(self, service: str, port: str) -> tuple[str, int]:
+        if led := self.site.access.ids.by_tcp_route(self.service, service, port):
+            return f"{self.site.facts.services[service].label}.{self.site.lab.settings.network.domain}", led.number
         return address(self.site, service, port, self.service.service.cluster)
 
     @property

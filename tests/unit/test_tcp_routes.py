@@ -1,0 +1,148 @@
+"""TCP routes: what speaks no HTTP by the proxy's name, from the port that an app names to each engine's files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from blumeops.base.tree import FileTree
+from blumeops.checks.check import CheckedLab, check_folder
+from blumeops.facts.access.verdict import reach
+from blumeops.render.ansible import render as render_ansible
+from blumeops.render.kubernetes import render as render_kubernetes
+from blumeops.render.tailscale import render as render_tailscale
+
+LAB = """\
+lab: test
+network: {tailnet: x.ts.net, domain: ops.x.org, dns: {provider: gandi, token: op://test/gandi/pat}}
+secrets: {store: 1password, vault: test}
+people: {ann: {login: ann@x.org, role: admin}, bob: {login: bob@x.org, role: member}}
+hosts:
+  box: {os: linux, role: compute, address: 192.0.2.1}
+  far: {os: linux, role: compute, address: 192.0.2.2}
+clusters: {pods: {host: box, kind: k3s}, others: {host: far, kind: k3s}}
+"""
+CADDY = "caddy: {host: box}\n"
+PG = "postgresql: {cluster: pods, name: pg, allow: [bob]}\n"
+
+Make = Callable[..., CheckedLab]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Writes a lab with the services, checks it, and holds that it passes."""
+
+    def made(services: str, lab: str = LAB) -> CheckedLab:
+        (tmp_path / "services").mkdir(exist_ok=True)
+        (tmp_path / "lab.yaml").write_text(lab)
+        (tmp_path / "services" / "all.yaml").write_text(services)
+        checked = check_folder(tmp_path)
+        assert checked.passed, checked.findings
+        return checked.passed
+
+    return made
+
+
+def caddyfile(tree: FileTree) -> str:
+    """The proxy's own."""
+    return tree.files["ansible/roles/caddy/templates/Caddyfile.j2"].decode()
+
+
+def numbers(lab: CheckedLab) -> list[tuple[int, str]]:
+    """What is routed: number and service."""
+    return [(route.number, route.service) for route in lab.access.ids.tcp_routes]
+
+
+def test_a_service_of_a_cluster_is_led_to_by_its_door(make: Make) -> None:
+    """The proxy is built with what it takes, and what comes past the tailnet is closed."""
+    lab = make(CADDY + PG)
+    assert numbers(lab) == [(5432, "postgresql")]
+    tree = render_ansible(lab)
+    assert "\t\t:5432 {\n\t\t\t@tailnet local_ip 100.64.0.0/10 " in caddyfile(tree)
+    assert "\t\t\t\tproxy pg.x.ts.net:5432\n" in caddyfile(tree)
+    assert b"github.com/mholt/caddy-l4@" in tree.files["ansible/roles/caddy/tasks/linux.yml"]
+
+
+def test_its_policy_and_reach_know_the_port(make: Make) -> None:
+    """Machines get to the number, the proxy to the door; a member has the door alone, and the tests say so."""
+    lab = make(CADDY + PG)
+    found = {who: reach(lab.access, who, "postgresql", 5432) for who in ("bob", "ann", "far", "others")}
+    assert {who: verdict.name for who, verdict in found.items()} == {
+        "bob": "pg.x.ts.net:5432", "ann": "pg.x.ts.net:5432", "far": "pg.ops.x.org:5432", "others": "pg.ops.x.org:5432",
+    }  # fmt: skip
+    policy = render_tailscale(lab).files["tailscale/policy.hujson"].decode()
+    assert '"dst": ["tag:box"], "ip": ["tcp:443", "tcp:5432"]' in policy
+    assert '{"src": ["tag:box"], "dst": ["tag:postgresql"], "ip": ["tcp:5432"]}' in policy
+    assert not lab.access.lets("person:bob", "host:box", 5432)
+
+
+def test_without_a_proxy_that_is_built_there_is_none(make: Make) -> None:
+    """No package of Caddy has what it takes: nothing is opened for it either."""
+    lab = make(CADDY + PG, LAB.replace(", dns: {provider: gandi, token: op://test/gandi/pat}", ""))
+    assert numbers(lab) == []
+    assert "layer4" not in caddyfile(render_ansible(lab))
+    assert lab.access.ids.proxy_ports == (443,)
+
+
+@pytest.mark.parametrize(
+    ("services", "routed"),
+    [
+        ("postgresql: {cluster: pods}\n", []),  # nobody from elsewhere has business with it: it has no door
+        ("postgresql: {host: box}\n", []),  # it listens there itself
+        ("postgresql: {host: box, ports: {sql: {port: 5433, routed: 5432}}}\n", [(5432, "postgresql")]),
+        ("postgresql: {host: far}\n", []),  # it would have to listen on all addresses
+        ("forgejo: {host: box}\n", [(2222, "forgejo")]),
+        ("forgejo: {cluster: pods}\n", []),  # an ingress carries pages alone
+        ("postgresql: {cluster: pods, allow: [bob], ports: {sql: 5432}}\n", []),  # the lab says otherwise
+    ],
+)
+def test_what_is_routed(make: Make, services: str, routed: list[tuple[int, str]]) -> None:
+    """What lies beside the proxy, or has a door that carries it."""
+    assert numbers(make(CADDY + services)) == routed
+
+
+def test_git_over_ssh(make: Make) -> None:
+    """Members by the forge's own name, machines by the proxy; the server itself listens on loopback, also where its
+    pages are for callers from other machines."""
+    lab = make(CADDY + "forgejo: {host: box, name: forge, allow: [members]}\nargocd: {cluster: pods}\n",
+               LAB + "gitops: {forge: forgejo}\n")  # fmt: skip
+    assert reach(lab.access, "bob", "forgejo", 2222).name == "forge.x.ts.net:2222"
+    assert reach(lab.access, "far", "forgejo", 2222).name == "forge.ops.x.org:2222"
+    assert reach(lab.access, "lan", "forgejo", 3000).reachable
+    assert not reach(lab.access, "lan", "forgejo", 2200).reachable
+    served = json.loads(render_tailscale(lab).files["tailscale/serve/box.json"])
+    assert served["services"]["svc:forge"]["endpoints"] == {
+        "tcp:443": "http://127.0.0.1:3000", "tcp:2222": "tcp://127.0.0.1:2200",
+    }  # fmt: skip
+    tree = render_ansible(lab)
+    assert "proxy 127.0.0.1:2200\n" in caddyfile(tree)
+    config = tree.files["ansible/roles/forgejo/templates/app.ini.j2"].decode()
+    assert "\nSSH_LISTEN_PORT = 2200\nSSH_PORT = 2222\n" in config
+    role = "".join(content.decode() for path, content in tree.files.items() if "roles/forgejo/" in path)
+    assert "--publish=127.0.0.1:2200:2200/tcp" in role
+    assert "--publish=0.0.0.0:3000:3000/tcp" in role
+
+
+def test_a_pod_of_another_cluster_finds_its_database_by_the_proxy(make: Make) -> None:
+    """It knows no names of MagicDNS: without the route its lab is refused."""
+    services = CADDY + PG + "external-secrets: {cluster: others}\nonepassword-connect: {cluster: others}\n"
+    lab = make(services + "miniflux: {cluster: others, database: postgresql}\n")
+    files = render_kubernetes(lab).files
+    said = b"".join(content for path, content in files.items() if path.startswith("argocd/manifests/miniflux/"))
+    assert b"@pg.ops.x.org:5432/miniflux" in said
+    assert not any("keeps its database" in grant.why for grant in lab.access.grants)
+    # Its pods may call that port of the tailnet, and no other but DNS.
+    policy = files["argocd/manifests/miniflux/networkpolicy.yaml"].decode()
+    assert "port: 5432" in policy
+
+
+def test_a_container_on_a_host_as_well(make: Make) -> None:
+    """It sees no name of MagicDNS either."""
+    own = "notes: {host: far, image: docker.io/x/notes:1, ports: {http: 80}, state: none, database: postgresql, "
+    lab = make(CADDY + PG + own + 'env: {DB: "{{ database.url }}"}}\n')
+    assert any(
+        b"pg.ops.x.org:5432" in content for path, content in render_ansible(lab).files.items() if "notes" in path
+    )
