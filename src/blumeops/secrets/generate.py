@@ -6,6 +6,7 @@ A public key and an htpasswd line are made of another secret, a new one or one t
 from __future__ import annotations
 
 import math
+import os
 import secrets
 import string
 import tempfile
@@ -23,6 +24,9 @@ from blumeops.secrets.store import Store
 ALPHABET = string.ascii_letters + string.digits
 """Safe in URLs, shells, YAML and connection strings, without quoting."""
 
+_SHM = "/dev/shm"  # noqa: S108 - the folders in there are private, and of random names
+_IN_MEMORY = _SHM if os.access(_SHM, os.W_OK) else None
+"""For private keys on their way: what a process that is killed leaves there, no disk has. None: where files go."""
 LEAST_BITS = 64
 RSA_BITS = "3072"
 
@@ -71,7 +75,7 @@ def made(recipes: Mapping[Reference, Recipe], store: Store) -> dict[Reference, s
 def _first(recipe: Recipe) -> str:
     if recipe.kind == "characters":
         return generate(recipe.length, recipe.alphabet or ALPHABET)
-    with tempfile.TemporaryDirectory(prefix="blumeops-") as folder:
+    with tempfile.TemporaryDirectory(prefix="blumeops-", dir=_IN_MEMORY) as folder:
         file = Path(folder) / "key"
         bits = ["-b", RSA_BITS] if recipe.kind == "rsa" else []
         argv = ["ssh-keygen", "-q", "-t", recipe.kind, *bits, "-N", "", "-C", "", "-f", str(file)]
@@ -87,7 +91,7 @@ def _second(recipe: Recipe, source: str) -> str:
         if len(source.encode()) > 72:
             raise UserError("BLU508", recipe.source, "is longer than the 72 bytes that bcrypt takes", "make it shorter")
         return f"{recipe.user}:{bcrypt.hashpw(source.encode(), bcrypt.gensalt(10)).decode()}\n"
-    with tempfile.TemporaryDirectory(prefix="blumeops-") as folder:
+    with tempfile.TemporaryDirectory(prefix="blumeops-", dir=_IN_MEMORY) as folder:
         file = Path(folder) / "key"
         file.touch(PRIVATE)
         file.write_text(

@@ -36,6 +36,8 @@ LARGEST = 1 << 20
 DEEPEST = 12
 
 _METADATA = "sops"
+_NO_HOME = "/nonexistent"
+"""What nobody has: keys and settings are looked for in the home folder."""
 _HARMLESS = {
     "age", "lastmodified", "mac", "mac_only_encrypted", "version", "shamir_threshold",
     "encrypted_regex", "encrypted_suffix", "encrypted_comment_regex",
@@ -225,12 +227,11 @@ def _checked(data: bytes, name: str) -> dict[str, Any]:
 
 def _sops(command: str, *arguments: str, stdin: bytes, key: Path | None = None) -> Completed:
     """Run `sops` without the environment, home and configuration that would bring in other keys and rules."""
-    with tempfile.TemporaryDirectory(prefix="blumeops-") as home:
-        env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": home, "SOPS_DISABLE_VERSION_CHECK": "1"}
-        if key:
-            env |= for_sops(key)
-        argv = [program(), "--config", os.devnull, command, *arguments]
-        return run(argv, stdin=stdin, env=env, cwd=Path(home), seconds=30)
+    env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": _NO_HOME, "SOPS_DISABLE_VERSION_CHECK": "1"}
+    if key:
+        env |= for_sops(key)
+    argv = [program(), "--config", os.devnull, command, *arguments]
+    return run(argv, stdin=stdin, env=env, cwd=Path("/"), seconds=30)
 
 
 def program() -> str:

@@ -167,19 +167,19 @@ def test_objects_of_another_repository_are_read(hooked: Hooked, tmp_path: Path) 
     assert "BLU101" in hooked.push(code=1)
 
 
+@pytest.mark.timeout(180)
 def test_large_packs_are_read_within_the_ceilings(hooked: Hooked, tmp_path: Path) -> None:
     """A repository with a pack that is larger than the memory of a git of ours is judged all the same."""
     blob = hooked.client.folder / "noise"
     with blob.open("wb") as file:
         for _ in range(300):
             file.write(os.urandom(1 << 20))
-    hooked.client.git("-c", "core.bigFileThreshold=1m", "-c", "pack.compression=0", "add", "noise")
+    plain = ("-c", "core.bigFileThreshold=1m", "-c", "pack.compression=0")
+    hooked.client.git(*plain, "add", "noise")
     hooked.client.git("commit", "-q", "-m", "noise")
     blumeops("hook", "remove", hooked.bare)
-    hooked.client.git(
-        "-c", "core.bigFileThreshold=1m", "-c", "pack.compression=0", "push", "-q", "origin", "HEAD:refs/tags/noise"
-    )
-    subprocess.run(["git", f"--git-dir={hooked.bare}", "repack", "-qad"], check=True)
+    hooked.client.git(*plain, "push", "-q", "origin", "HEAD:refs/tags/noise")
+    subprocess.run(["git", *plain, f"--git-dir={hooked.bare}", "repack", "-qad"], check=True)
     blumeops("hook", "install", hooked.bare)
     hooked.client.git("reset", "-q", "--hard", "HEAD~1")
     hooked.change()
