@@ -107,7 +107,9 @@ def _tcp_routes(lab: Lab, facts: Facts, taken: _Taken) -> Iterator[Finding]:
         key = (ids.proxy.host, route.number, "tcp")
         if key in taken:
             place = _place_of_port(lab, route.service, route.port)
-            message = f"is led to by {ids.proxy.name} at {ids.proxy.host}:{route.number}/tcp, which {taken[key][0]} has ({taken[key][1]})"
+            other, where = taken[key]
+            at = f"{ids.proxy.host}:{route.number}/tcp, which {other} has ({where})"
+            message = f"is led to by {ids.proxy.name} at {at}"
             number = ports_of(facts.services[route.service])[route.port].port
             hint = f"give it another number: `ports: {{{route.port}: {{port: {number}, routed: …}}}}`"
             yield Finding("BLU202", place, route.service, message, hint)
