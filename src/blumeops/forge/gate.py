@@ -23,9 +23,10 @@ from starlette.routing import Route
 from blumeops.base.errors import BlumeError
 from blumeops.base.findings import errors
 from blumeops.forge.git import ZERO, printable
+from blumeops.forge.history import BRANCH
 from blumeops.forge.hook_client import QUARANTINE, SHOWN, STATUS
 from blumeops.forge.inspect import look
-from blumeops.forge.repository import BRANCH, Repository
+from blumeops.forge.repository import Repository
 
 Examine = Callable[[Repository, str | None, str, Mapping[str, str]], Generator[str, None, bool]]
 """(repository, main's revision or None, the pushed one, environment of its quarantine): yields lines for the

@@ -20,7 +20,7 @@ from blumeops.base.errors import BlumeError
 from blumeops.forge import remote
 from blumeops.forge.gate import judge
 from blumeops.forge.git import ZERO
-from blumeops.forge.repository import BRANCH
+from blumeops.forge.history import BRANCH
 from blumeops.forge.statuses import State, Status
 from blumeops.loop.controller import Controller
 from blumeops.loop.reporter import Reporter

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from blumeops.forge.repository import MOST_SAID, Repository
+from blumeops.forge.history import MOST_SAID
+from blumeops.forge.repository import Repository
 from blumeops.lab.load import load
 from blumeops.loop import probe
 from blumeops.loop.revision import read_revision
