@@ -8,6 +8,7 @@ import pytest
 
 from blumeops.lab import yaml
 from blumeops.lab.fields import PATTERNS, Count, Name, Scalar, Strict, Truth
+from blumeops.lab.marks import Document, Mark
 from blumeops.lab.validate import MOST_DETAILS, meant, validate, validate_what_fits
 
 
@@ -96,7 +97,7 @@ def test_a_flood_is_one_finding() -> None:
 )
 def test_what_is_right_is_kept(data: Any, right: dict[str, Any] | None, wrong: set[str]) -> None:
     """The fields that are wrong are left out, whatever their names."""
-    document = yaml.Document("f", data, yaml.Mark(1, 1))
+    document = Document("f", data, Mark(1, 1))
     found, findings, fields = validate_what_fits(Model, data, document, ())
     assert (found.model_dump(exclude_unset=True) if found else None) == right
     assert fields == wrong

@@ -12,7 +12,7 @@ import yaml as pyyaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blumeops.lab import yaml
+from blumeops.lab import nodes, yaml
 
 FILE = "some.yaml"
 
@@ -314,7 +314,7 @@ def test_hostile_files_end_soon_in_a_finding(text: bytes, code: str) -> None:
     assert time.process_time() - started < 2
     assert document.data is None
     assert document.findings[-1].code == code
-    assert len(document.findings) <= yaml.MOST_FINDINGS + 1
+    assert len(document.findings) <= nodes.MOST_FINDINGS + 1
 
 
 def test_aliases_are_read_as_what_they_stand_for() -> None:

@@ -12,9 +12,9 @@ from blumeops.checks.versions import FLOATING
 from blumeops.facts.derive import Facts
 from blumeops.lab.brought.manifests import containers, pods
 from blumeops.lab.brought.model import LITERAL, Brought, KubeObject, way_of
+from blumeops.lab.marks import shown
 from blumeops.lab.model import Lab, Service
 from blumeops.lab.validate import meant
-from blumeops.lab.yaml import shown
 
 _WHOLE_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 """Less than three numbers are a range to Helm: 1.2 is any 1.2.x."""

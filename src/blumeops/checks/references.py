@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator
 
 from blumeops.base.findings import Finding, Place
 from blumeops.facts.derive import Facts
+from blumeops.lab.marks import shown
 from blumeops.lab.model import WHAT_RUNS, Lab, app_key
 from blumeops.lab.validate import meant
-from blumeops.lab.yaml import shown
 
 ROLES = ("members", "admins", "cluster")
 SECTIONS = {

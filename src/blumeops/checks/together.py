@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from blumeops.base.findings import Finding, Place, Severity
 from blumeops.facts.derive import Facts
 from blumeops.facts.together import files, labels, pods_of
+from blumeops.lab.marks import shown
 from blumeops.lab.model import Lab, Member
-from blumeops.lab.yaml import shown
 
 
 def check(lab: Lab, facts: Facts) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from blumeops.base.findings import Finding, Place
 from blumeops.lab import yaml
+from blumeops.lab.marks import Document, unread
 
 MOST_LAB_BYTES = 4 * 1024 * 1024
 """All files of a lab together: whoever pushes more would hold up the gate, in time and memory, for everybody."""
@@ -22,13 +23,13 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.findings: list[Finding] = []
-        self.documents: dict[str, yaml.Document] = {}
+        self.documents: dict[str, Document] = {}
         self.read_bytes = 0
 
-    def read(self, path: Path, file: str) -> yaml.Document:
+    def read(self, path: Path, file: str) -> Document:
         """A document whose findings are told already."""
         text = self.bytes(path, file)
-        document = yaml.read(text, file) if isinstance(text, bytes) else yaml.unread(text)
+        document = yaml.read(text, file) if isinstance(text, bytes) else unread(text)
         self.documents[file] = document
         self.findings += document.findings
         return document

@@ -18,14 +18,14 @@ from typing import Any
 
 from blumeops.base.errors import UserError
 from blumeops.base.findings import Finding, Place
-from blumeops.lab import dashboards, locked, yaml
+from blumeops.lab import dashboards, locked
 from blumeops.lab.app import App
 from blumeops.lab.brought.model import Brought, Way, way_of
 from blumeops.lab.files import CATALOGUE, Files
+from blumeops.lab.marks import Document, Mark, shown
 from blumeops.lab.model import Lab, Member, Service, Settings, app_key
 from blumeops.lab.unnamed import own_app
 from blumeops.lab.validate import validate, validate_what_fits
-from blumeops.lab.yaml import shown
 
 MOST_TOLD = 1000
 """Mistakes after which no more services are read: nobody mends so many at once."""
@@ -193,7 +193,7 @@ class _Reader(Files):
                 hint = "save it in Grafana as JSON, and put that file there"
                 self.findings.append(Finding("BLU109", Place(file, 1, 1), file, str(error), hint))
 
-    def service(self, name: str, entry: object, document: yaml.Document) -> Service | None:
+    def service(self, name: str, entry: object, document: Document) -> Service | None:
         """One service without the fields that are wrong, so that the checks can say what else is; or None."""
         given = {} if entry is None else entry
         service, wrong, fields = validate_what_fits(Service, given, document, (name,))
@@ -285,9 +285,9 @@ class _Reader(Files):
         return own_app(name, service)
 
 
-def _written_otherwise(document: yaml.Document, *path: str) -> list[Finding]:
+def _written_otherwise(document: Document, *path: str) -> list[Finding]:
     """Numbers among the texts at `path` that would not be passed on as they are written: `022` is the number 22."""
-    mark: yaml.Mark | None = document.mark
+    mark: Mark | None = document.mark
     values = document.data
     for part in path:
         mark = mark.step(part) if mark else None

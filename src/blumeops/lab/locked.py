@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from blumeops.base.findings import Finding
 from blumeops.lab.files import Files
 from blumeops.lab.images import DIGEST, whole_name
-from blumeops.lab.yaml import shown
+from blumeops.lab.marks import shown
 
 NAME = "images.lock.yaml"
 HEADER = """\

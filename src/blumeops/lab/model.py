@@ -39,8 +39,8 @@ from blumeops.lab.fields import (
     Vault,
     Version,
 )  # fmt: skip
+from blumeops.lab.marks import Document
 from blumeops.lab.quantities import Duration, Size
-from blumeops.lab.yaml import Document
 
 
 class Gitops(Strict):

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from blumeops.base.findings import Finding, Place
 from blumeops.lab.fields import PATTERNS
-from blumeops.lab.yaml import Document, Mark, shown
+from blumeops.lab.marks import Document, Mark, shown
 
 Model = TypeVar("Model", bound=BaseModel)
 Path = tuple[str | int, ...]

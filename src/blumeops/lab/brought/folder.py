@@ -14,7 +14,7 @@ from pathlib import Path
 from blumeops.base.findings import Finding, Place
 from blumeops.lab import yaml
 from blumeops.lab.files import Files
-from blumeops.lab.yaml import shown
+from blumeops.lab.marks import shown
 
 MOST_FILES = 500
 MOST_FOLDERS = 100

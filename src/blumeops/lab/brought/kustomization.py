@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from blumeops.base.findings import Finding
-from blumeops.lab.yaml import Document, shown
+from blumeops.lab.marks import Document, shown
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _LISTS = ("resources", "bases", "components", "crds", "configurations", "generators", "transformers")

@@ -17,7 +17,7 @@ from blumeops.lab import yaml
 from blumeops.lab.brought.kustomization import Kustomized, is_kustomization, kustomized
 from blumeops.lab.brought.model import Image, KubeObject, Named
 from blumeops.lab.brought.references import REFERENCE
-from blumeops.lab.yaml import Document, Mark, shown
+from blumeops.lab.marks import Document, Mark, shown
 
 STORE = "onepassword"
 """The ClusterSecretStore before the lab's own vaults."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from blumeops.base.findings import Place
-from blumeops.lab.yaml import Document, Mark
+from blumeops.lab.marks import Document, Mark
 
 Way = Literal["chart", "manifests", "role"]
 WAYS: tuple[Way, ...] = ("chart", "manifests", "role")

@@ -15,6 +15,7 @@ from blumeops.lab.brought.folder import read_folder, wrong_path
 from blumeops.lab.brought.model import LITERAL, Brought, Named, Way
 from blumeops.lab.brought.references import references
 from blumeops.lab.files import Files
+from blumeops.lab.marks import Document
 from blumeops.lab.model import SecretsSetting, Service
 
 _PARTS = ("tasks", "handlers", "defaults", "vars", "meta")
@@ -80,7 +81,7 @@ def _references(found: dict[str, bytes], path: str) -> tuple[list[Named], list[F
     return secrets, wrong
 
 
-def _role(files: Files, found: dict[str, bytes], path: str, place: Place, name: str) -> dict[str, yaml.Document]:
+def _role(files: Files, found: dict[str, bytes], path: str, place: Place, name: str) -> dict[str, Document]:
     """The YAML of a role, by path; what Ansible would stumble over before it does anything is found.
 
     What tags say (`!vault`, `!unsafe`) is Ansible's own.
@@ -98,7 +99,7 @@ def _role(files: Files, found: dict[str, bytes], path: str, place: Place, name: 
     return documents
 
 
-def _defaults(documents: dict[str, yaml.Document]) -> Iterator[str]:
+def _defaults(documents: dict[str, Document]) -> Iterator[str]:
     for below, document in documents.items():
         if below.startswith("defaults/") and isinstance(document.data, dict):
             yield from document.data

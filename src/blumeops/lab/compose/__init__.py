@@ -19,8 +19,8 @@ from blumeops.lab.app import App, Health, SecretSpec
 from blumeops.lab.compose.entry import INSTEAD, LEAST_START, Entries
 from blumeops.lab.compose.values import Draft
 from blumeops.lab.fields import Name
+from blumeops.lab.marks import Document, shown
 from blumeops.lab.model import Member, Service
-from blumeops.lab.yaml import Document, shown
 
 MOST = 50
 

@@ -15,9 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from blumeops.base.findings import Finding, Place
 from blumeops.lab.app import Port
+from blumeops.lab.marks import Document, shown
 from blumeops.lab.model import Service
 from blumeops.lab.quantities import Duration, Size
-from blumeops.lab.yaml import Document, shown
 
 _VARIABLE = re.compile(
     r"\$(?:(?P<dollar>\$)|\{(?P<braced>[A-Za-z_]\w*)(?::?-(?P<default>[^{}]*))?\}|(?P<plain>[A-Za-z_]\w*)|)"
