@@ -174,6 +174,7 @@ MEANINGS = {
     "BLU523": "A variable whose name says that it is a secret, or a Secret in a manifest, has its value in Git.",
     "BLU524": "The store of the lab's secrets cannot be asked: `op` or the Connect server. What runs, runs on.",
     "BLU525": "The store takes no values from here, or has no such vault.",
+    "BLU528": "Two fields of an item have one label, in different sections, and a service in a cluster wants one.",
     "BLU527": "The platform's keyring is away or locked, or does not have the age key.",
     "BLU526": "A log may hold secrets, and the store that tells them cannot be opened.",
     "BLU519": "No value came on standard input, or one that is no text or longer than 64 KiB.",

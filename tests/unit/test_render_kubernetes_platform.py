@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import sys
 from functools import cache
@@ -70,6 +71,43 @@ def test_external_secrets_finds_connect() -> None:
     assert made in example().text("argocd/README.md")
     made = f"generic {told['credentialsName']} -n onepassword-connect --from-file={told['credentialsKey']}=/dev/stdin"
     assert made in example().text("argocd/README.md")
+
+
+def test_each_vault_has_a_store(tmp_path: Path) -> None:
+    """External Secrets takes an item from the first of a store's vaults that has its title: it must be the only one. A
+    vault's name need not be one of an object."""
+    files = {
+        "lab.yaml": (
+            "lab: x\nsecrets: {vault: main}\nhosts: {box: {os: linux, role: compute}}\nclusters: {pods: {host: box}}\n"
+        ),
+        "apps/tool/app.yaml": (
+            "app: tool\nversion: '1'\nsources: [{container: registry.example.org/tool}]\nstate: none\n"
+            "secrets: {a: {}, b: {}}\nenv: {A: '{{ secrets.a }}', B: '{{ secrets.b }}'}\n"
+        ),
+        "services/s.yaml": (
+            "onepassword-connect: {cluster: pods}\n"
+            "both: {app: tool, cluster: pods, secrets: {a: op://Our Family/item/a, b: op://main/item/b}}\n"
+            "other: {app: tool, cluster: pods, secrets: {a: op://other/item/a, b: op://other/item/b}}\n"
+        ),
+    }
+    tree = render(passed(tmp_path, files))
+    text = tree.text("argocd/manifests/onepassword-connect/clustersecretstore.yaml")
+    vaults = {
+        each["metadata"]["name"]: each["spec"]["provider"]["onepassword"]["vaults"] for each in yaml.safe_load_all(text)
+    }
+    (family,) = vaults.keys() - {"onepassword", "onepassword-other"}
+    assert re.fullmatch("onepassword-our-family-[0-9a-f]{8}", family)
+    assert vaults == {"onepassword": {"main": 1}, "onepassword-other": {"other": 1}, family: {"Our Family": 1}}
+    assert asked(tree, "both") == ("onepassword", [family, None])
+    assert asked(tree, "other") == ("onepassword-other", [None, None])
+    assert f"with a ClusterSecretStore `{family}` and `onepassword`, makes its Secrets" in tree.text("argocd/README.md")
+
+
+def asked(tree: FileTree, service: str) -> tuple[str, list[str | None]]:
+    """The store that an ExternalSecret asks, and the other one that each of its values is asked for."""
+    (made,) = yaml.safe_load_all(tree.text(f"argocd/manifests/{service}/externalsecret.yaml"))
+    others = [each.get("sourceRef", {}).get("storeRef", {}).get("name") for each in made["spec"]["data"]]
+    return made["spec"]["secretStoreRef"]["name"], others
 
 
 def test_the_operator_of_tailscale_gets_its_credentials() -> None:

@@ -53,12 +53,36 @@ def check(lab: Lab, facts: Facts) -> Iterator[Finding]:
                 )
                 hint = "hand it over by `env:`, or as a file: {{ secrets.NAME.file }}"
                 yield Finding("BLU520", lab.service_place(name), name, message, hint)
+    yield from _ambiguous(facts)
     if lab.settings.network.dns:
         yield from _wrong("network.dns.token", lab.settings.network.dns.token, lab.place("network", "dns", "token"))
     gitops = lab.settings.gitops
     for field, given in (("token", gitops.token), ("webhook", gitops.webhook)):
         if given:
             yield from _wrong(f"gitops.{field}", given, lab.place("gitops", field))
+
+
+def _ambiguous(facts: Facts) -> Iterator[Finding]:
+    """External Secrets finds a field of an item by its label, whichever section it stands in, and refuses two.
+
+    https://external-secrets.io/latest/provider/1password-automation/
+    """
+    uses = [
+        (name, use)
+        for name, service in facts.services.items()
+        for use in service.secrets
+        if _REFERENCE.fullmatch(use.reference)
+    ]
+    sections: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    for _, use in uses:
+        vault, item, *section, field = use.reference.split("/")[2:]
+        sections.setdefault((vault, item, field), set()).add(tuple(section))
+    for name, use in uses:
+        vault, item, *_, field = use.reference.split("/")[2:]
+        if facts.services[name].service.cluster and len(sections[vault, item, field]) > 1:
+            message = f"{use.reference}: the item has a field {field} elsewhere too, and pods could be given neither"
+            hint = "let each label stand once in an item: External Secrets does not look at sections"
+            yield Finding("BLU528", use.place, f"{name}.{use.name}", message, hint)
 
 
 def _wrong(subject: str, reference: str, place: Place) -> Iterator[Finding]:

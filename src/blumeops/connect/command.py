@@ -123,7 +123,7 @@ def whole(item: Item, modified: str) -> Shown:
     if item.sections:
         shown["sections"] = [section(item, each) for each in item.sections]
     if document := item.document:
-        name, size = item.name, len(document.value.encode())
+        name, size = document.label, len(document.value.encode())
         return {**shown, "files": [{"id": document.id, "name": name, "size": size, "content_path": ""}]}
     return {**shown, "fields": [field(item, each) for each in item.fields]}
 
@@ -169,7 +169,7 @@ def plain(item: Item, modified: str, reveal: bool) -> list[str]:
     ]  # fmt: skip
     shown = [f"{name + ':':<12} {value}" for name, value in lines]
     if item.document:
-        return [*shown, "Files:", f"  {item.document.id}:  {item.name}"]
+        return [*shown, "Files:", f"  {item.document.id}:  {item.document.label}"]
     return [*shown, "Fields:"] + [f"  {_path(each)}:  {revealed(item, each, reveal)}" for each in item.fields]
 
 

@@ -53,7 +53,7 @@ def field(each: Field) -> Shown:
 def file(item: Item, document: Field) -> Shown:
     """The file that a document is."""
     path = f"/v1/vaults/{vault_id(item.vault)}/items/{item.id}/files/{document.id}/content"
-    return {"id": document.id, "name": item.name, "size": len(document.value.encode()), "content_path": path}
+    return {"id": document.id, "name": document.label, "size": len(document.value.encode()), "content_path": path}
 
 
 def matches(wanted: str | None, name: str, number: str) -> bool:

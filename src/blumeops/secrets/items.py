@@ -2,7 +2,8 @@
 
 A store keeps names and values and nothing more. What 1Password's clients expect beside them follows from the names:
 identifiers (26 characters of a-z and 2-7, the same on every machine), an item's category, a field's type and purpose.
-An item whose only field is `document` is a document: its value is the content of a file with the item's title.
+An item whose only field is `document` is a document: its value is the content of a file of that name, by which
+clients find it (`op://vault/item/document`) as they find a field by its label.
 """
 
 from __future__ import annotations

@@ -185,8 +185,10 @@ def _left(site: Site, service: ServiceFacts, manifests: Files) -> Iterable[str]:
     if by_operator(site, service) and site.lab.settings.backup and "scheduledbackup.yaml" not in manifests:
         yield "nothing copies it elsewhere: its `kubernetes:` block names no store for backups"
     kinds = {manifest["kind"] for objects in manifests.values() for manifest in objects}
-    if "ExternalSecret" in kinds and not site.has(cluster, "external-secrets"):
-        yield f"External Secrets, with a ClusterSecretStore `{secrets.STORE}`, makes its Secrets"
+    if not site.has(cluster, "external-secrets"):
+        ours = [each for objects in manifests.values() for each in objects if each["kind"] == "ExternalSecret"]
+        if asked := " and ".join(sorted({f"`{name}`" for each in ours for name in secrets.stores_of(each)})):
+            yield f"External Secrets, with a ClusterSecretStore {asked}, makes its Secrets"
     if has_ingress(site, service) and "Ingress" in kinds and not site.has(cluster, "tailscale-operator"):
         yield "Tailscale's operator gives its Ingress a name"
 

@@ -15,7 +15,7 @@ from blumeops.facts.derive import ServiceFacts
 from blumeops.render.kubernetes.manifest import Manifest
 from blumeops.render.kubernetes.places import Site, ports_of
 from blumeops.render.kubernetes.policies import connect_policies
-from blumeops.render.kubernetes.secrets import TOKEN, external_secret, secret, store
+from blumeops.render.kubernetes.secrets import TOKEN, external_secret, secret, stores
 from blumeops.render.kubernetes.words import Words
 from blumeops.render.kubernetes.workloads import Files, has_ingress, ingress
 
@@ -75,7 +75,7 @@ def beside(site: Site, service: ServiceFacts) -> Files:
             return {"ingress.yaml": [found]}
         case "onepassword-connect":
             files: Files = {
-                "clustersecretstore.yaml": [store(site, service)],
+                "clustersecretstore.yaml": stores(site, service),
                 "networkpolicy.yaml": connect_policies(site, service),
             }
             # Machines would find it behind the proxy too: it is opened to whom somebody names, and to nobody else.

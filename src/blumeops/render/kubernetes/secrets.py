@@ -5,6 +5,7 @@ Every field that the operator would fill in is said, so that what is in the clus
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from blumeops.facts.derive import ServiceFacts
@@ -14,7 +15,7 @@ from blumeops.render.kubernetes.places import Site, metadata, ports_of
 from blumeops.render.kubernetes.words import Words, references, variables
 
 STORE = "onepassword"
-"""The ClusterSecretStore that every ExternalSecret names: whoever serves the Connect API is behind it."""
+"""The ClusterSecretStore of the lab's own vault: whoever serves the Connect API is behind it."""
 TOKEN = ("onepassword-token", "token")
 """The Secret, and its key, with the token for Connect: as in Connect's own chart. It must be there beforehand."""
 
@@ -38,7 +39,9 @@ def external_secret(
     if labels:
         template["metadata"] = {"labels": dict(labels)}
     template["data"] = {key: words.template(text, named) for key, text in keys.items()}
-    data = [{"secretKey": variable, "remoteRef": _remote(reference)} for reference, variable in named.items()]
+    asked = [store_of(site, _path(reference)[0]) for reference in named]
+    store = STORE if STORE in asked or not asked else asked[0]
+    data = [_entry(*each, store) for each in zip(named.items(), asked, strict=True)]
     name = f"{name or service.name}-{digest([template, data])}"
     target = {"name": name, "creationPolicy": "Owner", "deletionPolicy": "Retain", "template": template}
     return {
@@ -47,31 +50,53 @@ def external_secret(
         "metadata": metadata(site, service, name, namespace),
         "spec": {
             "refreshInterval": "1h0m0s",
-            "secretStoreRef": {"kind": "ClusterSecretStore", "name": STORE},
+            "secretStoreRef": {"kind": "ClusterSecretStore", "name": store},
             "target": target,
             "data": data,
         },
     }
 
 
-def store(site: Site, connect: ServiceFacts) -> Manifest:
-    """The ClusterSecretStore before a 1Password Connect: of every vault that the lab's services name."""
+def stores(site: Site, connect: ServiceFacts) -> list[Manifest]:
+    """The ClusterSecretStores before a 1Password Connect: one for each vault that the lab's services name.
+
+    In a store of several vaults External Secrets takes an item from the first one that has an item of this title.
+    """
     found = {use.reference for service in site.facts.services.values() for use in service.secrets}
     own = (named for brought in site.lab.brought.values() for named in brought.secrets)
     found |= {named.reference for named in own if named.how == "remoteRef"}
-    vaults = sorted({_path(reference)[0] for reference in found} or {site.lab.settings.secrets.vault})
+    vaults = {_path(reference)[0] for reference in found} or {site.lab.settings.secrets.vault}
     name, key = TOKEN
-    provider = {
-        "connectHost": f"http://{connect.name}.{connect.name}.svc:{ports_of(connect)['http'].port}",
-        "vaults": {vault: place for place, vault in enumerate(vaults, 1)},
-        "auth": {"secretRef": {"connectTokenSecretRef": {"namespace": connect.name, "name": name, "key": key}}},
-    }
-    return {
-        "apiVersion": "external-secrets.io/v1",
-        "kind": "ClusterSecretStore",
-        "metadata": {"name": STORE, "labels": metadata(site, connect)["labels"]},
-        "spec": {"provider": {"onepassword": provider}},
-    }
+    token = {"connectTokenSecretRef": {"namespace": connect.name, "name": name, "key": key}}
+    host = f"http://{connect.name}.{connect.name}.svc:{ports_of(connect)['http'].port}"
+    return [
+        {
+            "apiVersion": "external-secrets.io/v1",
+            "kind": "ClusterSecretStore",
+            "metadata": {"name": store_of(site, vault), "labels": metadata(site, connect)["labels"]},
+            "spec": {
+                "provider": {
+                    "onepassword": {"connectHost": host, "vaults": {vault: 1}, "auth": {"secretRef": token}},
+                },
+            },
+        }
+        for vault in sorted(vaults)
+    ]
+
+
+def store_of(site: Site, vault: str) -> str:
+    """The name of a vault's ClusterSecretStore."""
+    if vault == site.lab.settings.secrets.vault:
+        return STORE
+    plain = re.sub(r"[^a-z0-9]+", "-", vault.lower()).strip("-")
+    return f"{STORE}-{vault}" if plain == vault else f"{STORE}-{plain}-{digest(vault)}"
+
+
+def stores_of(made: Manifest) -> list[str]:
+    """The ClusterSecretStores that an ExternalSecret of ours asks."""
+    spec = made["spec"]
+    others = {entry["sourceRef"]["storeRef"]["name"] for entry in spec["data"] if "sourceRef" in entry}
+    return [spec["secretStoreRef"]["name"], *sorted(others)]
 
 
 def secret(reference: str) -> Text:
@@ -79,16 +104,21 @@ def secret(reference: str) -> Text:
     return (SecretValue(reference),)
 
 
-def _remote(reference: str) -> Manifest:
+def _entry(named: tuple[str, str], store: str, default: str) -> Manifest:
     """Connect finds a field by its label in an item: the section is not looked at."""
+    reference, variable = named
     _, item, *_, field = _path(reference)
-    return {
+    remote = {
         "key": item,
         "property": field,
         "conversionStrategy": "Default",
         "decodingStrategy": "None",
         "metadataPolicy": "None",
     }
+    entry: Manifest = {"secretKey": variable, "remoteRef": remote}
+    if store != default:
+        entry["sourceRef"] = {"storeRef": {"kind": "ClusterSecretStore", "name": store}}
+    return entry
 
 
 def _path(reference: str) -> list[str]:
