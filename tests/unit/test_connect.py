@@ -49,6 +49,15 @@ def told(edit: Edit) -> tuple[dict[str, str], list[str]]:
     )
 
 
+@pytest.mark.parametrize("named", ["lab", vault_id("lab")])
+def test_an_item_says_its_vault_by_name_or_identifier(named: str) -> None:
+    """The SDKs write the one, External Secrets what its store names; another vault is refused."""
+    new = {"title": "new", "vault": {"id": named}, "fields": [{"label": "key", "value": "x"}]}
+    assert edits.created(new, "lab", vault_id("lab"), [])[0] == "new"
+    with pytest.raises(UserError, match="another vault"):
+        edits.created(new, "people", vault_id("people"), [])
+
+
 def test_a_token_is_found_until_it_ends(tmp_path: Path) -> None:
     """By its whole text alone; after its end it is known, and refused."""
     tokens = Tokens(tmp_path / "c/tokens.json")

@@ -78,7 +78,8 @@ def created(data: object, vault: str, vault_id: str, known: Sequence[Item]) -> t
     """A new item: its title, and the edit. Raises also UserError `BLU535` for a title that is taken."""
     body = _valid(_Item, data)
     _name(body.title, "title")
-    if body.vault and body.vault.id != vault_id:
+    # External Secrets writes what its store names, which is a name or an identifier.
+    if body.vault and body.vault.id not in (vault_id, vault):
         raise UserError("BLU535", "vault.id", "is another vault than the one in the address")
     if any(item.name == body.title for item in known):
         raise UserError("BLU535", body.title, "is the title of an item in this vault already", "change that one")
