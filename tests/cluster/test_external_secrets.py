@@ -161,10 +161,10 @@ def one(key: str, field: str) -> Manifest:
     return {"data": [{"secretKey": "value", "remoteRef": {"key": key, "property": field}}]}
 
 
+@pytest.mark.usefixtures("rendered")
 @pytest.mark.parametrize("store", ["onepassword", "onepassword-people"])
-def test_each_store_is_valid(world: World, rendered: Path, store: str) -> None:
+def test_each_store_is_valid(world: World, store: str) -> None:
     """The controller has asked for its vault with the token, at the address."""
-    assert rendered
     until(lambda: world.condition("clustersecretstore", store)[:2] == ("True", "Valid"),
           lambda: world.found("clustersecretstore", store))  # fmt: skip
 
@@ -209,9 +209,9 @@ def test_nothing_that_was_rendered_is_changed(world: World, rendered: Path, name
     assert [change.action for change in world.plane.apply(text)] == [Action.UNCHANGED]
 
 
-def test_a_new_value_arrives(world: World, rendered: Path, namespace: str) -> None:
+@pytest.mark.usefixtures("rendered")
+def test_a_new_value_arrives(world: World, namespace: str) -> None:
     """After a rotation, when it is asked again; a deleted item leaves the Secret with what it had, and is told."""
-    assert rendered
     world.apply(external(namespace, "turned", {**one("turned", "key"), "target": {"deletionPolicy": "Retain"}}))
     until(lambda: world.data("turned", namespace) == {"value": "old"},
           lambda: world.events("ExternalSecret", namespace))  # fmt: skip
@@ -231,6 +231,7 @@ def test_a_new_value_arrives(world: World, rendered: Path, namespace: str) -> No
     assert world.data("turned", namespace) == {"value": "new"}
 
 
+@pytest.mark.usefixtures("rendered")
 @pytest.mark.parametrize(
     ("key", "field", "words"),
     [
@@ -239,12 +240,9 @@ def test_a_new_value_arrives(world: World, rendered: Path, namespace: str) -> No
         ("twice", "key", "expected one 1Password ItemField matching: 'key' in 'twice', got 2"),
     ],
 )
-def test_what_is_missing_is_told(
-    world: World, rendered: Path, namespace: str, key: str, field: str, words: str
-) -> None:
+def test_what_is_missing_is_told(world: World, namespace: str, key: str, field: str, words: str) -> None:
     """By a condition that is False, and an event that names item and field; no Secret is made. A label that stands in
     two sections is none."""
-    assert rendered
     world.apply(external(namespace, "asked", one(key, field)))
     until(lambda: words in world.events("ExternalSecret", namespace), lambda: world.events("ExternalSecret", namespace))
     status, reason, message = world.condition("externalsecret", "asked", namespace)
@@ -252,17 +250,17 @@ def test_what_is_missing_is_told(
     assert world.data("asked", namespace) == {}
 
 
-def test_a_document_arrives(world: World, rendered: Path, namespace: str) -> None:
+@pytest.mark.usefixtures("rendered")
+def test_a_document_arrives(world: World, namespace: str) -> None:
     """By the reference of its field, as any other secret: its content is a file, which has that name."""
-    assert rendered
     world.apply(external(namespace, "certificate", one("certificate", "document")))
     until(lambda: world.data("certificate", namespace) == {"value": VALUES["op://lab/certificate/document"]},
           lambda: world.events("ExternalSecret", namespace))  # fmt: skip
 
 
-def test_whole_items_arrive(world: World, rendered: Path, namespace: str) -> None:
+@pytest.mark.usefixtures("rendered")
+def test_whole_items_arrive(world: World, namespace: str) -> None:
     """`dataFrom`: all fields of an item (`extract`), and those of a name (`find`)."""
-    assert rendered
     world.apply(external(namespace, "whole", {"dataFrom": [{"extract": {"key": "tailscale-operator"}}]}))
     find = {"path": "tailscale-operator", "name": {"regexp": "^client-s"}}
     world.apply(external(namespace, "some", {"dataFrom": [{"find": find}]}))
@@ -297,9 +295,9 @@ def test_a_wrong_token_is_told(world: World, rendered: Path, namespace: str) -> 
           lambda: world.events("ExternalSecret", namespace))  # fmt: skip
 
 
-def test_a_secret_is_pushed(world: World, rendered: Path, namespace: str) -> None:
+@pytest.mark.usefixtures("rendered")
+def test_a_secret_is_pushed(world: World, namespace: str) -> None:
     """PushSecret writes an item with a token that may, and its next value; with one that only reads it is refused."""
-    assert rendered
     text = re.search(r"(apiVersion: external-secrets\.io/v1\n.*?\n)\n", _unindented(PAGE), re.DOTALL)
     assert text, "the page has no ClusterSecretStore"
     (store,) = world.here(text[1], "https://connect.example.org")
