@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .build import CONTROL_PLANE, NO_GO, NODE, built, go_version
+from .build import CONTROL_PLANE, DRIFT, NO_GO, NODE, BuildError, built, go_version
 from .control_plane import ControlPlane, control_plane
 from .node import Node, add_node, unavailable
 
@@ -50,6 +50,18 @@ def crds(cluster: ControlPlane) -> list[str]:
     if not CRDS.is_dir():
         pytest.skip("the published custom resource definitions are not here: expected in ../shared/crds")
     return cluster.install_crds(CRDS)
+
+
+@pytest.fixture(scope="session")
+def drift_programs(pytestconfig: pytest.Config) -> dict[str, Path]:
+    """What operators fill in, and what Argo CD compares: their own code, built if need be. Empty where their source
+    cannot be had."""
+    try:
+        return _built(pytestconfig, DRIFT)
+    except BuildError as error:
+        if any(word in str(error) for word in ("lookup", "Forbidden")):
+            return {}
+        raise
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from .credentials import Authority, Identity, signing_key
-from .kubectl import Answer, Change, Kubectl, Refused
+from .kubectl import Answer, Change, Kubectl, Refused, identity
 from .kubectl import program as kubectl_program
 from .servers import NotStarted, Servers, free_ports
 
@@ -24,6 +27,15 @@ LOOPBACK = "127.0.0.1"
 SERVICE_RANGE = "10.96.0.0/16"
 STARTS = 3
 """Tries: between finding a free port and listening on it, another program may have taken it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """One object three times. `live` and `predicted` have their managed fields."""
+
+    described: dict[str, Any]
+    live: dict[str, Any]
+    predicted: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,17 @@ class ControlPlane:
     def apply(self, source: Path | str, *, force: bool = False) -> list[Change]:
         """Apply manifests (text, file, folder) server-side; see Kubectl.apply. Raises Refused or Warned."""
         return self._kubectl.apply(source, force=force)
+
+    def objects(self, *sources: Path | str) -> list[Objects]:
+        """Each object of the manifests: as they have it, as it is, and as an apply would leave it."""
+        kubectl = self._kubectl
+        described = [each for source in sources for each in kubectl.described(source)]
+        text = yaml.safe_dump_all(described)
+        live, predicted = (
+            {identity(each): each for each in found}
+            for found in (kubectl.objects("-f", "-", stdin=text), kubectl.predicted(text))
+        )
+        return [Objects(each, live[identity(each)], predicted[identity(each)]) for each in described]
 
     def differs(self, source: Path | str) -> str:
         """What an apply would change, by `kubectl diff`; empty for nothing. Raises Refused."""

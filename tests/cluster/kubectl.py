@@ -18,6 +18,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 FIELD_MANAGER = "blumeops-tests"
 
 # What has to be there before whatever lives in it or is one of its kind.
@@ -121,14 +123,24 @@ class Kubectl:
         taken but with a warning. Unknown and duplicate fields are refused by the API server (strict).
         """
         text = _text(source, self)
-        before = {_name(one): one for one in self.objects("-f", "-", stdin=text)}
+        before = {identity(one): one for one in self.objects("-f", "-", stdin=text)}
         options = ["--server-side", f"--field-manager={FIELD_MANAGER}", "--validate=strict"]
         options += ["--force-conflicts"] if force else []
         answer = self("apply", *options, "--show-managed-fields", "-o", "json", "-f", "-", stdin=text)
         after = _items(answer.must())
         if answer.warnings:
             raise Warned(answer.warnings)
-        return [_change(before.get(_name(one)), one) for one in after]
+        return [_change(before.get(identity(one)), one) for one in after]
+
+    def predicted(self, source: Path | str) -> list[dict[str, Any]]:
+        """The objects as a server-side apply would leave them, with their managed fields; nothing is changed."""
+        options = ["--server-side", "--dry-run=server", "--force-conflicts", f"--field-manager={FIELD_MANAGER}"]
+        options += ["--show-managed-fields", "-o", "json", "-f", "-"]
+        return _items(self("apply", *options, stdin=_text(source, self)).must())
+
+    def described(self, source: Path | str) -> list[dict[str, Any]]:
+        """The objects as the manifests themselves have them."""
+        return [each for each in yaml.safe_load_all(_text(source, self)) if each]
 
     def differs(self, source: Path | str) -> str:
         """What an apply would change, as the API server itself says it (`kubectl diff`); empty for nothing."""
@@ -186,7 +198,7 @@ def _items(printed: str) -> list[dict[str, Any]]:
     return list(content["items"]) if content["kind"] == "List" else [content]
 
 
-def _name(item: Mapping[str, Any]) -> tuple[str, str, str]:
+def identity(item: Mapping[str, Any]) -> tuple[str, str, str]:
     """Which object it is: its group is enough, since a get may answer in another version than was applied."""
     group = str(item["apiVersion"]).rpartition("/")[0]
     metadata = item["metadata"]
@@ -202,7 +214,7 @@ def _change(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Chang
         both = old.keys() & new.keys()
         fields = tuple(sorted((old.keys() ^ new.keys()) | {key for key in both if old[key] != new[key]}))
         action = Action.CONFIGURED if fields else Action.UNCHANGED
-    _, namespace, name = _name(after)
+    _, namespace, name = identity(after)
     return Change(after["apiVersion"], after["kind"], namespace, name, action, fields)
 
 

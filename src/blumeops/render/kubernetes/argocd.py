@@ -107,7 +107,7 @@ def _of_service(site: Site, service: ServiceFacts, source: Manifest | list[Manif
 
 
 def _application(site: Site, about: Manifest, spec: Manifest) -> Manifest:
-    # What the API server fills in is no difference.
+    # What the API server and webhooks fill in is no difference: docs/decisions/0033-what-controllers-fill-in.md
     annotations = {**about.get("annotations", {}), "argocd.argoproj.io/compare-options": "ServerSideDiff=true"}
     return {
         "apiVersion": "argoproj.io/v1alpha1",

@@ -30,13 +30,20 @@ FILLED_IN: Manifest = {
     "failoverDelay": 0,
     "minSyncReplicas": 0,
     "maxSyncReplicas": 0,
-    "replicationSlots": {"highAvailability": {"enabled": True, "slotPrefix": "_cnpg_"}, "updateInterval": 30},
+    "replicationSlots": {
+        "highAvailability": {"enabled": True, "slotPrefix": "_cnpg_"},
+        "synchronizeReplicas": {"enabled": True},
+        "updateInterval": 30,
+    },
     "postgresUID": 26,
     "postgresGID": 26,
     "logLevel": "info",
+    "affinity": {"podAntiAffinityType": "preferred"},
+    "probes": {"liveness": {"isolationCheck": {"enabled": True, "requestTimeout": 1000, "connectionTimeout": 1000}}},
 }
-"""What the API server fills into each Cluster: said, so that what is in the cluster equals what is in Git. (What the
-operator itself adds to it is not: docs/decisions/0033-what-controllers-fill-in.md.)"""
+"""What the API server and the operator's webhook fill into each Cluster, whoever runs them: said, so that what is in
+the cluster equals what is in Git. Not the parts `postgresql` and `monitoring`, which are the operator's to choose:
+docs/decisions/0033-what-controllers-fill-in.md. https://github.com/cloudnative-pg/cloudnative-pg (`setDefaults`)"""
 
 
 def provider_files(site: Site, service: ServiceFacts) -> Files:
