@@ -10,10 +10,10 @@ from pathlib import Path
 from types import ModuleType
 
 from blumeops.facts.lookups import VOCABULARY
-from blumeops.lab import app, fields, model, quantities, schema
+from blumeops.lab import app, fields, model, quantities, schema, sources
 from blumeops.render import ansible, kubernetes, local
 
-MODULES = {"app-model.md": app, "lab-model.md": model}
+MODULES = {"app-model.md": (sources, app), "lab-model.md": (model,)}
 """By page: where the models of it are."""
 ENGINES = {"local": local.BECOMES, "Ansible": ansible.BECOMES, "Kubernetes": kubernetes.BECOMES}
 
@@ -39,10 +39,11 @@ class Field:
     about: str
 
 
-def models(module: ModuleType) -> dict[str, tuple[str, list[Field]]]:
-    """The models of a module, by name: docstring and fields."""
+def models(page: str) -> dict[str, tuple[str, list[Field]]]:
+    """The models of a page, by name: docstring and fields."""
     return {
         name: (_flat(ast.get_docstring(node) or ""), [_field(*each, module) for each in schema.fields(node)])
+        for module in MODULES[page]
         for name, node in schema.classes(module).items()
         if name not in OMIT and node.bases
     }
@@ -50,7 +51,7 @@ def models(module: ModuleType) -> dict[str, tuple[str, list[Field]]]:
 
 def app_fields() -> str:
     """The table of an app's fields, with what each becomes."""
-    _, own = models(app)["App"]
+    _, own = models("app-model.md")["App"]
     lines = ["| field | holds | default | means |", "| --- | --- | --- | --- |"]
     lines += [f"| `{field.name}` | {field.kind} | {field.default} | {field.about} |" for field in own]
     lines += ["\n### What each field becomes\n", f"| field | {' | '.join(ENGINES)} |", "| --- | --- | --- | --- |"]
@@ -62,12 +63,12 @@ def app_fields() -> str:
 
 def app_parts() -> str:
     """What the fields of an app are made of."""
-    return _parts({name: each for name, each in models(app).items() if name != "App"})
+    return _parts({name: each for name, each in models("app-model.md").items() if name != "App"})
 
 
 def lab() -> str:
     """The models of lab.yaml and services/*.yaml."""
-    found = models(model)
+    found = models("lab-model.md")
     first = {name: found.pop(name) for name in ("Settings", "Service")}
     return _parts(first | found)
 
@@ -157,8 +158,8 @@ def _kinds() -> dict[str, str]:
 
 def _link(name: str) -> str:
     """To the part about another model: those of apps stand on the page of apps, those of labs on theirs."""
-    for page, module in MODULES.items():
-        if name in schema.classes(module):
+    for page, modules in MODULES.items():
+        if any(name in schema.classes(module) for module in modules):
             return f"[{name}]({page}#{name.lower()})"
     return _unknown(name)
 

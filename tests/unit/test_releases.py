@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from blumeops.lab.app import AppSource
 from blumeops.lab.releases import Download, downloads
+from blumeops.lab.sources import AppSource
 
 A, B = "a" * 64, "b" * 64
 ADDRESS = "https://example.org/v{{ version }}/tool_{{ platform }}.tar.gz"

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from blumeops.base.findings import Place
 from blumeops.facts.built_in import BUILT_IN
-from blumeops.lab.app import App, AppSource
+from blumeops.lab.app import App
 from blumeops.lab.brought.model import Brought, way_of
 from blumeops.lab.images import whole_name
 from blumeops.lab.model import Lab, Service
+from blumeops.lab.sources import AppSource
 
 OPERATOR = "cloudnative-pg"
 OPERATED = "ghcr.io/cloudnative-pg/postgresql"

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from blumeops.lab.app import App, AppSource
+from blumeops.lab.app import App
 from blumeops.lab.images import whole_name
+from blumeops.lab.sources import AppSource
 
 Datasource = Literal["docker", "pypi", "deb", "github-releases", "helm"]
 """As Renovate calls them: https://docs.renovatebot.com/modules/datasource/"""

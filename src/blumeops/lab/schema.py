@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from blumeops.lab import app, model
+from blumeops.lab import app, model, sources
 from blumeops.lab.fields import AbsolutePath, Key, Name, PortNumber
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -136,6 +136,6 @@ def _kind(kind: Any) -> Schema:
 def _docstrings() -> dict[str, dict[str, str]]:
     return {
         name: {ast.unparse(field.target): about for field, about in fields(node)}
-        for module in (app, model)
+        for module in (sources, app, model)
         for name, node in classes(module).items()
     }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from blumeops.lab.app import App, AppSource, SecretSpec, State
+from blumeops.lab.app import App, SecretSpec, State
 from blumeops.lab.model import Service
+from blumeops.lab.sources import AppSource
 
 UNVERSIONED = "own"
 """The version of what has none as a whole: a folder's images and packages have theirs."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from blumeops.lab.app import AppSource, Health, Port, Resources, State, Stop
+from blumeops.lab.app import Health, Port, Resources, State, Stop
 from blumeops.lab.compose.values import Draft, Values
 from blumeops.lab.fields import DevicePath, EnvName, Image, Key
 from blumeops.lab.marks import shown
 from blumeops.lab.quantities import seconds
+from blumeops.lab.sources import AppSource
 
 PASSED_OVER = {
     "annotations", "attach", "container_name", "expose", "hostname", "init", "labels", "logging", "networks",

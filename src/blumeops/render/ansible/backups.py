@@ -15,7 +15,7 @@ from blumeops.checks.check import CheckedLab
 from blumeops.facts.backup import Kept, held, left_out, makes_backups
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Folder, Text, joined
-from blumeops.lab.app import AppSource
+from blumeops.lab.sources import AppSource
 from blumeops.render import backup as borgmatic
 
 KEY = "ssh_key"

@@ -15,8 +15,8 @@ from blumeops.facts import parts
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.images import image_alone, version_of
 from blumeops.facts.parts import Text
-from blumeops.lab.app import AppSource
 from blumeops.lab.model import Member
+from blumeops.lab.sources import AppSource
 from blumeops.render.ansible.speak import EVERYWHERE, LOOPBACK, Speaker
 from blumeops.render.ansible.words import Said
 

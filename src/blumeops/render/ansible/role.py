@@ -15,7 +15,7 @@ from blumeops.facts import parts
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Text
 from blumeops.facts.plugins import TCP, plugin
-from blumeops.lab.app import AppSource
+from blumeops.lab.sources import AppSource
 from blumeops.render.ansible.backups import Backups
 from blumeops.render.ansible.contained import contained, image, image_source, speaker
 from blumeops.render.ansible.release import Release, release, variables

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.images import version_of
-from blumeops.lab.app import AppSource
+from blumeops.lab.sources import AppSource
 from blumeops.render.kubernetes.manifest import Manifest
 from blumeops.render.kubernetes.places import Site, address, metadata, ports_of
 from blumeops.render.kubernetes.workloads import own_words

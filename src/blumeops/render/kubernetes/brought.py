@@ -14,9 +14,9 @@ from typing import Any
 
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.images import locked_digest, of_manifests
-from blumeops.lab.app import AppSource
 from blumeops.lab.brought.manifests import containers, listed, pods
 from blumeops.lab.brought.model import Brought, KubeObject
+from blumeops.lab.sources import AppSource
 from blumeops.render.kubernetes.manifest import Manifest
 from blumeops.render.kubernetes.places import Site, on_tailnet, ports_of
 from blumeops.render.kubernetes.policies import guarded, policies

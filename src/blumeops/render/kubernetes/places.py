@@ -18,7 +18,8 @@ from blumeops.facts.access.pods import Pods
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.images import OPERATOR, is_postgresql
 from blumeops.facts.together import files
-from blumeops.lab.app import App, AppSource, Port
+from blumeops.lab.app import App, Port
+from blumeops.lab.sources import AppSource
 from blumeops.render.kubernetes.manifest import Manifest, digest
 
 CLOUDNATIVE_PG_PORT = 5432
