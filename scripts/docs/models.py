@@ -10,10 +10,10 @@ from pathlib import Path
 from types import ModuleType
 
 from blumeops.facts.lookups import VOCABULARY
-from blumeops.lab import app, fields, model, quantities, schema, sources
+from blumeops.lab import app, fields, model, quantities, schema, settings, sources
 from blumeops.render import ansible, kubernetes, local
 
-MODULES = {"app-model.md": (sources, app), "lab-model.md": (model,)}
+MODULES = {"app-model.md": (sources, app), "lab-model.md": (settings, model)}
 """By page: where the models of it are."""
 ENGINES = {"local": local.BECOMES, "Ansible": ansible.BECOMES, "Kubernetes": kubernetes.BECOMES}
 

@@ -23,7 +23,8 @@ from blumeops.facts.access.verdict import reach
 from blumeops.facts.derive import derive
 from blumeops.lab.app import App, ConfigFile, Port, State
 from blumeops.lab.load import load
-from blumeops.lab.model import Cluster, Dns, Host, Lab, Network, Person, Service, Settings
+from blumeops.lab.model import Lab, Service
+from blumeops.lab.settings import Cluster, Dns, Host, Network, Person, Settings
 from blumeops.lab.yaml import read
 
 LABS = Path(__file__).parents[2] / "labs"

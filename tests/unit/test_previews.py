@@ -13,7 +13,7 @@ from blumeops.app.previewed_lab import changed_files, issued_elsewhere, label_of
 from blumeops.app.previews import Preview, slug_of
 from blumeops.base.errors import UserError
 from blumeops.checks.check import CheckedLab, check_folder
-from blumeops.lab.model import Here
+from blumeops.lab.settings import Here
 from tests.cli.test_transcripts import REPO
 
 HERE = Here(https=9443, forge=9480, dns=9453)

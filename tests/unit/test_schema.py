@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # s
 from pydantic import BaseModel, TypeAdapter
 
 from blumeops.lab import app, model, yaml
+from blumeops.lab import settings as lab_settings
 from blumeops.lab.fields import Name
 from blumeops.lab.schema import SCHEMAS, SHORT, schema_files
 
@@ -17,7 +18,7 @@ REPOSITORY = Path(__file__).parents[2]
 VALIDATORS = {kind: Draft202012Validator(schema()) for kind, schema in SCHEMAS.items()}
 Services = dict[Name, model.Service]
 MODELS: dict[str, TypeAdapter[Any]] = {
-    "lab": TypeAdapter(model.Settings),
+    "lab": TypeAdapter(lab_settings.Settings),
     "services": TypeAdapter(Services),
     "app": TypeAdapter(app.App),
 }

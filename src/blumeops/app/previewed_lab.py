@@ -18,7 +18,8 @@ from blumeops.base.errors import UserError
 from blumeops.checks.check import CheckedLab
 from blumeops.facts.derive import ServiceFacts
 from blumeops.lab.load import POLICY
-from blumeops.lab.model import Here, Lab
+from blumeops.lab.model import Lab
+from blumeops.lab.settings import Here
 from blumeops.secrets import rules, sops
 
 LONGEST = 50

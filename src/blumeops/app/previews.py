@@ -30,7 +30,7 @@ from blumeops.engines.local import ports
 from blumeops.forge.clone import clone_at, revision_of
 from blumeops.forge.git import printable, reading_elsewhere
 from blumeops.forge.repository import Repository
-from blumeops.lab.model import Here
+from blumeops.lab.settings import Here
 from blumeops.render import local
 from blumeops.secrets import sops
 from blumeops.secrets.age import Key, load_or_create

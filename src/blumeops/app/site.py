@@ -23,7 +23,7 @@ from blumeops.engines.local.manager import ProcessManager, ProcessSpec
 from blumeops.engines.local.programs import Programs, cache_folder, runtime
 from blumeops.engines.local.record import SLOTS
 from blumeops.forge.repository import Repository
-from blumeops.lab.model import Here, Settings
+from blumeops.lab.settings import Here, Settings
 from blumeops.loop.revision import read_revision
 from blumeops.loop.rollback import target_of
 from blumeops.plan.compare import start_order

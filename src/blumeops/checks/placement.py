@@ -10,7 +10,8 @@ from blumeops.facts.derive import Facts
 from blumeops.facts.graph import parts, wants
 from blumeops.lab.app import App
 from blumeops.lab.brought.model import way_of
-from blumeops.lab.model import Host, Lab, Service
+from blumeops.lab.model import Lab, Service
+from blumeops.lab.settings import Host
 
 OF_KUBERNETES = re.compile(r"default|init|folders|kube-.*")
 """Namespaces that each cluster has for itself (all that begin with `kube-`), and containers that we put into pods."""

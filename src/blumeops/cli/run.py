@@ -18,7 +18,7 @@ from blumeops.checks.check import check_folder
 from blumeops.cli import output, prune, watch
 from blumeops.cli.place import Place, place
 from blumeops.connect.tokens import FOLDER
-from blumeops.lab.model import Settings
+from blumeops.lab.settings import Settings
 from blumeops.secrets.age import Key, find_key
 from blumeops.secrets.stores import TOKENS
 from blumeops.status import audience, records, remote, shown

@@ -13,8 +13,8 @@ from typing import Literal
 from blumeops.base.errors import EngineError, Unavailable
 from blumeops.forge.api import Api, Away, Refused
 from blumeops.forge.git import commit_id, printable
-from blumeops.lab.model import Gitops
 from blumeops.lab.remotes import Address, parse_api, parse_remote
+from blumeops.lab.settings import Gitops
 
 State = Literal["pending", "success", "failure", "error"]
 CONTEXT = "blumeops"

@@ -12,7 +12,8 @@ from typing import Any
 from blumeops.base.findings import Finding, Place
 from blumeops.lab.files import Files
 from blumeops.lab.marks import Document, Mark, shown
-from blumeops.lab.model import Service, Settings
+from blumeops.lab.model import Service
+from blumeops.lab.settings import Settings
 from blumeops.lab.validate import validate, validate_what_fits
 
 MOST_TOLD = 1000

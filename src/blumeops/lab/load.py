@@ -22,7 +22,8 @@ from blumeops.lab.app import App
 from blumeops.lab.brought.model import Brought, Way, way_of
 from blumeops.lab.described import Described, written_otherwise
 from blumeops.lab.files import CATALOGUE
-from blumeops.lab.model import Lab, Member, Service, Settings, app_key
+from blumeops.lab.model import Lab, Member, Service, app_key
+from blumeops.lab.settings import Settings
 from blumeops.lab.unnamed import own_app
 from blumeops.lab.validate import validate
 

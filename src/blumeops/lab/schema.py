@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from blumeops.lab import app, model, sources
+from blumeops.lab import app, model, settings, sources
 from blumeops.lab.fields import AbsolutePath, Key, Name, PortNumber
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -42,7 +42,7 @@ def fields(node: ast.ClassDef) -> Iterator[tuple[ast.AnnAssign, str]]:
 
 def lab_schema() -> Schema:
     """Of lab.yaml."""
-    return _whole(model.Settings.model_json_schema(), "Settings", "lab.yaml: a home lab")
+    return _whole(settings.Settings.model_json_schema(), "Settings", "lab.yaml: a home lab")
 
 
 def app_schema() -> Schema:
@@ -136,6 +136,6 @@ def _kind(kind: Any) -> Schema:
 def _docstrings() -> dict[str, dict[str, str]]:
     return {
         name: {ast.unparse(field.target): about for field, about in fields(node)}
-        for module in (sources, app, model)
+        for module in (sources, app, settings, model)
         for name, node in classes(module).items()
     }

@@ -16,7 +16,7 @@ from blumeops.base.findings import Finding, errors, in_order
 from blumeops.engines.local.engine import Observed
 from blumeops.forge.git import ZERO
 from blumeops.forge.repository import Repository
-from blumeops.lab.model import Gitops
+from blumeops.lab.settings import Gitops
 from blumeops.loop import rollback
 from blumeops.loop.admission import hindrances, rotated, unconsented
 from blumeops.loop.away import Away

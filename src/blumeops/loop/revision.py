@@ -13,7 +13,7 @@ from blumeops.base.findings import Finding, Place, in_order
 from blumeops.checks.check import CheckedLab, check
 from blumeops.forge.repository import Repository
 from blumeops.lab.load import load
-from blumeops.lab.model import SecretsSetting
+from blumeops.lab.settings import SecretsSetting
 from blumeops.loop import probe
 from blumeops.render import local
 from blumeops.render.local_unit import LocalUnit

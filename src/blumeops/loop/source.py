@@ -14,8 +14,8 @@ from blumeops.base.errors import BlumeError
 from blumeops.forge.api import Api
 from blumeops.forge.remote import Remote
 from blumeops.forge.statuses import api_of
-from blumeops.lab.model import Gitops
 from blumeops.lab.remotes import parse_remote
+from blumeops.lab.settings import Gitops
 from blumeops.loop.revision import Revision, store_of
 from blumeops.secrets.references import Reference
 from blumeops.secrets.stores import Stores

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from blumeops.facts.backup import Kept
 from blumeops.facts.parts import Address, Folder, SecretFile, ShareFolder, StateFolder, StateLine, Text, joined
-from blumeops.lab.model import Backup
+from blumeops.lab.settings import Backup
 
 DATA: Text = (Folder("state", "data"),)
 KEEP = {"daily": 7}

@@ -16,8 +16,8 @@ from blumeops.facts.derive import HERE_DOMAIN, Facts, Route, ServiceFacts
 from blumeops.facts.images import in_container, version_of
 from blumeops.facts.parts import Text
 from blumeops.lab.brought.model import way_of
-from blumeops.lab.model import Backup
 from blumeops.lab.releases import called_by, downloads
+from blumeops.lab.settings import Backup
 from blumeops.lab.sources import AppSource
 from blumeops.render import backup as borgmatic
 from blumeops.render import local_unit as unit

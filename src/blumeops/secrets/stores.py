@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from blumeops.lab.model import SecretsSetting
+from blumeops.lab.settings import SecretsSetting
 from blumeops.secrets import connect_store, op_store
 from blumeops.secrets.age import Key
 from blumeops.secrets.store import Keeper, Remembering, SopsStore, Store

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from blumeops.base.errors import EngineError
-from blumeops.lab.model import SecretsSetting
+from blumeops.lab.settings import SecretsSetting
 from blumeops.secrets import scan
 
 

@@ -16,7 +16,8 @@ from blumeops.lab.brought.model import LITERAL, Brought, Named, Way
 from blumeops.lab.brought.references import references
 from blumeops.lab.files import Files
 from blumeops.lab.marks import Document
-from blumeops.lab.model import SecretsSetting, Service
+from blumeops.lab.model import Service
+from blumeops.lab.settings import SecretsSetting
 
 _PARTS = ("tasks", "handlers", "defaults", "vars", "meta")
 """The folders of a role that hold YAML."""

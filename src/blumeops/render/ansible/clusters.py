@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from blumeops.lab.model import Cluster
+from blumeops.lab.settings import Cluster
 from blumeops.render import yaml
 from blumeops.render.ansible.role import PATH, PREFIX
 from blumeops.render.ansible.speak import USER_FOLDER, comment

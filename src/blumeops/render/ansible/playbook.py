@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from blumeops.lab.model import Host
+from blumeops.lab.settings import Host
 from blumeops.render import yaml
 from blumeops.render.ansible.speak import SECRETS, comment
 from blumeops.render.ansible.words import in_variable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blumeops.facts.derive import ServiceFacts
-from blumeops.lab.model import Backup
+from blumeops.lab.settings import Backup
 from blumeops.render.kubernetes.manifest import Manifest, merged
 from blumeops.render.kubernetes.places import (
     Site,
