@@ -56,6 +56,7 @@ class Service(Strict):
     manifests: Line | None = None
     """A folder of the lab with plain YAML or a kustomization; beside an `app:` it sets that app up at site `home`."""
     compose: str | None = None
+    """A Compose file of the lab: each of its services becomes one of the lab's."""
     role: Line | None = None
     """A folder of the lab with an Ansible role; beside an `app:` it sets that app up at site `home`."""
     name: Name | None = None
