@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from blumeops.base.tree import FileTree
+from blumeops.facts.access.verdict import reach
 from blumeops.render.kubernetes import render
 from tests.unit.test_render_kubernetes_policies import Network
 from tests.written import passed, said
@@ -131,3 +132,10 @@ def test_a_name_that_leads_nowhere_or_elsewhere(tmp_path: Path, old: str, new: s
     assert found[0].startswith(finding)
     files["services/s.yaml"] = SERVICES.replace("photos: {cluster: pods", "photos: {host: box")
     assert not [line for line in said(tmp_path, files) if "BLU309" in line]
+
+
+def test_reach_says_what_the_policies_let_through(tmp_path: Path) -> None:
+    """Any part calls any other, whether or not it waits for it; what is no part does not."""
+    access = passed(tmp_path, FILES).access
+    assert reach(access, "photos-cache", "photos", 3001).reachable
+    assert not reach(access, "other", "photos", 3001).reachable

@@ -83,6 +83,9 @@ class Pods:
 
     def lets(self, user: str, used: str, port: int) -> Reason | None:
         """The line by which a service (empty: a pod that is none of the lab's) may call a port of one beside it."""
+        one, other = self.lab.members.get(user), self.lab.members.get(used)
+        if one and other and one.project == other.project:
+            return Reason(self.lab.service_place(user), f"{user} and {used} are parts of {one.file}")
         for call in self.of_used.get(used, ()):
             if call.user in (user, EVERYBODY) and any(number == port for number, _ in call.ports):
                 return call.reason
