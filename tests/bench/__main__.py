@@ -6,6 +6,7 @@ figures are: it measures, and people judge.
 
 from __future__ import annotations
 
+import compileall
 import os
 import re
 import shutil
@@ -26,7 +27,8 @@ PUSHES = 7
 
 
 def main() -> None:
-    """Measure everything, a line each."""
+    """Measure everything, a line each. What is measured is compiled first, as an installed package is."""
+    compileall.compile_dir(REPOSITORY / "src", quiet=1)
     print(f"{'what':58} {'measured':>12} {'bar':>10}   beside it")
     check()
     render()
