@@ -49,6 +49,24 @@ def test_every_example_can_be_typed(name: str) -> None:
         assert parser().parse_args(words[1:]).command == name.split()[0]
 
 
+def helps(holder: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
+    """The help of each command below a parser, hidden ones too, by the words that call it."""
+    for action in holder._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for choice in action.choices.values():
+                yield choice.prog, choice.format_help()
+                yield from helps(choice)
+
+
+@pytest.mark.parametrize("name", sorted({name.split()[0] for name in ALL} | INNER))
+def test_a_command_is_parsed_by_its_group_alone(name: str) -> None:
+    """With the same words and options as in the whole command line, and without making that."""
+    whole, part = dict(helps(parser())), dict(helps(parser(name)))
+    assert f"blumeops {name}" in part
+    assert part.items() <= whole.items()
+    assert name in INNER or len(part) < len(whole) / 2
+
+
 def test_the_programs_help_is_grouped(tmp_path: Path) -> None:
     """Within the width of a terminal, each command below its group, hidden ones nowhere, and examples at the end."""
     done = run("blumeops --help", tmp_path, COLUMNS="80")

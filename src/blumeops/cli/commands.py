@@ -7,7 +7,6 @@ import shutil
 import textwrap
 from pathlib import Path
 
-from blumeops.cli import connect_arguments, op_arguments
 from blumeops.cli.arguments import Parser, Subcommands, Version, count, duration, everywhere, moment, previewed
 from blumeops.cli.examples import EXAMPLES, GROUPS
 
@@ -55,22 +54,22 @@ class _Commands:
         return inner.add_subparsers(dest=f"{name}_command", metavar="COMMAND", required=True)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def parser(command: str = "") -> argparse.ArgumentParser:
+    """The whole command line; with the name of a command no more of it than parses that one: its group."""
     Parser.examples = EXAMPLES
     top = _Top(prog="blumeops", description="One Git repository, one home lab: described once, proved, kept running.")
     top.add_argument("--version", action=Version, nargs=0, help="show the version")
     top.commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     commands = _Commands(top.commands)
-    _start(commands)
-    _look(commands)
-    _change(commands)
-    _secrets(commands)
-    _op(commands)
-    _network(commands)
-    _elsewhere(commands)
-    _shell(commands)
-    _own(commands.into, commands.lab, commands.key)
+    groups = {
+        "start": _start, "look": _look, "change": _change, "secrets": _secrets, "network": _network,
+        "other engines and forges": _elsewhere, "your shell and editor": _shell,
+    }  # fmt: skip
+    of_command = [group for group, names in GROUPS.items() if command in names]
+    for group in of_command or GROUPS:
+        groups[group](commands)
+    if not of_command:
+        _own(commands.into, commands.lab, commands.key)
     return top
 
 
@@ -172,10 +171,13 @@ def _secrets(commands: _Commands) -> None:
     recipients.add_argument(
         "--remove", action="append", default=[], metavar="age1…", help="one that shall not any more"
     )
+    _op(commands)
 
 
 def _op(commands: _Commands) -> None:
-    """op's own, and the one that writes the program of that name."""
+    """op's own, the one that writes the program of that name, and the API beside it."""
+    from blumeops.cli import connect_arguments, op_arguments
+
     op = commands.add_bare("op", "1Password's command, answered from the lab's store")
     store = argparse.ArgumentParser(add_help=False)
     store.add_argument("--file", type=Path, metavar="FILE", help="this SOPS file, instead of the lab's store")

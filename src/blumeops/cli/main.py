@@ -39,8 +39,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
         sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lives
         sys.stderr = sys.stderr or sys.stdout
     try:
-        top = commands.parser()
-        arguments = top.parse_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        top = commands.parser(*words[:1])
+        arguments = top.parse_args(words)
         code = _run(top, arguments)
         sys.stdout.flush()
     except BlumeError as error:
@@ -64,6 +65,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
             raise
         print(f"blumeops: BLU999 a bug: {type(error).__name__}; --traceback shows where", file=sys.stderr)
         code = 70
+    gc.freeze()  # at its end the interpreter looks for garbage, whatever it was told: not among what is frozen
     sys.exit(code)
 
 
@@ -73,7 +75,7 @@ def _run(top: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         top.print_help()
         return 2
     if arguments.command == "completion":
-        print(_completion(top, arguments.shell))
+        print(_completion(commands.parser(), arguments.shell))
         return 0
     if arguments.command in _ENDS_SOON:
         gc.disable()

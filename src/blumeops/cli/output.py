@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from blumeops.base.findings import Finding, errors
-from blumeops.base.tree import FileTree
+
+if TYPE_CHECKING:
+    from blumeops.base.tree import FileTree
 
 _COLOURS = {"bad": "31", "good": "32", "wait": "33", "dim": "2", "bold": "1"}
 _MOODS = {

@@ -6,11 +6,14 @@ import argparse
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blumeops.base.errors import UserError
-from blumeops.base.site import SiteFolder, default_state
 from blumeops.lab.load import find_lab
 from blumeops.lab.yaml import read
+
+if TYPE_CHECKING:
+    from blumeops.base.site import SiteFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ def lab_folder(arguments: argparse.Namespace) -> Path:
 
 def place(arguments: argparse.Namespace) -> Place:
     """The site of the lab; with --state alone, the lab whose state that is."""
+    from blumeops.base.site import SiteFolder, default_state  # most commands are about the description alone
+
     if arguments.state and not arguments.lab:
         site = SiteFolder(arguments.state.absolute())
         if site.lab_name.is_file():

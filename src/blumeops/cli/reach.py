@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import difflib
 import io
 import sys
 
@@ -62,6 +61,8 @@ def _known(access: Access, text: str) -> None:
     try:
         kind_of(access, text)
     except LookupError:
+        import difflib
+
         settings = access.lab.settings
         known = [*settings.people, *settings.hosts, *settings.clusters, *access.facts.services, "internet", "lan"]
         near = difflib.get_close_matches(text, known, n=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -42,6 +41,8 @@ def show(arguments: argparse.Namespace) -> int:
 
 def _named(facts: Facts, name: str) -> str:
     if name not in facts.services:
+        import difflib
+
         near = difflib.get_close_matches(name, facts.services, n=1)
         hint = f"did you mean {near[0]}?" if near else "`blumeops show` lists them"
         raise UserError("BLU763", name, "is no service of this lab", hint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Sequence
 
@@ -31,6 +30,8 @@ def whatif(arguments: argparse.Namespace) -> int:
     try:
         found = outages.of(arguments.what)
     except LookupError:
+        import difflib
+
         settings = loaded.lab.settings
         near = difflib.get_close_matches(
             arguments.what, [*settings.hosts, *settings.clusters, *checked.facts.services], n=1
