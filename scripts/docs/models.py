@@ -131,7 +131,7 @@ def _default(value: ast.expr | None, module: ModuleType) -> str:
         value = value.args[0]
     named = getattr(module, value.id, None) if isinstance(value, ast.Name) else None
     text = repr(named) if named is not None else ast.unparse(value)
-    if text in ("{}", "()", "None", "''") or text.endswith("()"):
+    if text in ("{}", "()", "None", "''") or text.startswith("unsaid("):
         return ""
     text = re.sub(r"^'(.*)'$", r"\1", text)
     text = re.sub(r"^(\d+)\.0$", r"\1s", text)  # the only numbers with a point are durations

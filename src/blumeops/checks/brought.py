@@ -10,8 +10,8 @@ from blumeops.base.findings import Finding, Place
 from blumeops.checks.secrets import SECRET_NAME, is_written
 from blumeops.checks.versions import FLOATING
 from blumeops.facts.derive import Facts
-from blumeops.lab.brought.manifests import containers, pods
 from blumeops.lab.brought.model import LITERAL, Brought, KubeObject, way_of
+from blumeops.lab.brought.pods import containers, pods
 from blumeops.lab.marks import shown
 from blumeops.lab.model import Lab, Service
 from blumeops.lab.validate import meant

@@ -25,6 +25,7 @@ from blumeops.lab.fields import (
     Truth,
     UrlPath,
     Version,
+    unsaid,
 )  # fmt: skip
 from blumeops.lab.quantities import Duration, Size
 from blumeops.lab.sources import AppSource, Tool
@@ -266,7 +267,7 @@ class App(Strict):
     """How to see that it works."""
     metrics: Metrics | None = None
     """Where it tells its metrics."""
-    logs: Logs = Logs()
+    logs: Logs = unsaid(Logs)
     """What it prints."""
     state: State
     """What it keeps."""
@@ -275,9 +276,9 @@ class App(Strict):
     apps of the catalogue have any."""
     update: Literal["stop-start", "replace"] = "stop-start"
     """`replace`: two may run at once, so the new one gets healthy before the old one stops."""
-    stop: Stop = Stop()
+    stop: Stop = unsaid(Stop)
     """How to end it."""
-    resources: Resources = Resources()
+    resources: Resources = unsaid(Resources)
     """What it may use."""
     devices: tuple[DevicePath, ...] = ()
     """Devices of the host that it uses."""

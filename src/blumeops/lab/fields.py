@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from blumeops.lab.remotes import parse_api, parse_remote
 from blumeops.lab.template import parse
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class Strict(BaseModel):
@@ -16,6 +18,11 @@ class Strict(BaseModel):
     # Attribute docstrings are read by the documentation alone: reading them costs each start the source's parsing.
     # Validators are built when first used: a nested model's own never is.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+def unsaid(model: type[_Model]) -> _Model:
+    """The model with nothing said, as a default: made without the validator that a call would build at its import."""
+    return model.model_construct()
 
 
 def _text(value: Any) -> Any:

@@ -13,9 +13,10 @@ MOST = 1000
 _HOST = r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\])"
 _USER = r"(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9._-]*)@)?"
 _PATH = r"(?P<path>[A-Za-z0-9~_.][A-Za-z0-9~_.+/-]*)"
-_URL = re.compile(rf"(?P<scheme>https?|ssh)://{_USER}{_HOST}(?::(?P<port>[0-9]{{1,5}}))?/{_PATH}\Z")
-_SCP = re.compile(rf"{_USER}{_HOST}:(?P<path>[A-Za-z0-9~_./][A-Za-z0-9~_.+/-]*)\Z")
-_FILE = re.compile(r"file://(?P<path>/[^\x00-\x1f\x7f?#\\]*)\Z")
+_URL = rf"(?P<scheme>https?|ssh)://{_USER}{_HOST}(?::(?P<port>[0-9]{{1,5}}))?/{_PATH}\Z"
+_SCP = rf"{_USER}{_HOST}:(?P<path>[A-Za-z0-9~_./][A-Za-z0-9~_.+/-]*)\Z"
+_FILE = r"file://(?P<path>/[^\x00-\x1f\x7f?#\\]*)\Z"
+"""Compiled when they are first needed, and kept by `re`: few labs name a remote, and these take longest of all."""
 _LOOPBACK = re.compile(r"localhost|.+\.localhost|127(\.[0-9]{1,3}){3}|\[::1\]", re.IGNORECASE)
 
 
@@ -38,11 +39,11 @@ def parse_remote(text: str) -> Address:
     """The parts of a Git repository's address. Raises ValueError."""
     if len(text) > MOST:
         raise ValueError(f"is longer than {MOST} characters")
-    if file := _FILE.match(text):
+    if file := re.match(_FILE, text):
         return _without_steps(Address("file", path=file["path"]))
-    if "://" not in text and (scp := _SCP.match(text)):
+    if "://" not in text and (scp := re.match(_SCP, text)):
         return _without_steps(Address("ssh", scp["host"], path=scp["path"].lstrip("/")))
-    found = _URL.match(text)
+    found = re.match(_URL, text)
     if not found:
         if "@" in text.partition("://")[2].partition("/")[0] and text.startswith("http"):
             raise ValueError("must not hold a user or a password: keep the token in the store, and name it by `token:`")
@@ -54,7 +55,7 @@ def parse_remote(text: str) -> Address:
 
 def parse_api(text: str) -> Address:
     """The parts of an API's address; its path without the last `/`. Raises ValueError."""
-    found = _URL.match(text.rstrip("/") if text.rstrip("/").count("/") > 2 else f"{text.rstrip('/')}/.")
+    found = re.match(_URL, text.rstrip("/") if text.rstrip("/").count("/") > 2 else f"{text.rstrip('/')}/.")
     if len(text) > MOST or not found or found["scheme"] == "ssh" or found["user"]:
         raise ValueError(f"{text!r:.80} is no address: write https://forge.example.org")
     path = "" if found["path"] == "." else found["path"]

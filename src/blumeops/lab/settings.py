@@ -28,6 +28,7 @@ from blumeops.lab.fields import (
     TimeOfDay,
     Truth,
     Vault,
+    unsaid,
 )  # fmt: skip
 from blumeops.lab.quantities import Duration, Size
 
@@ -170,13 +171,13 @@ class Settings(Strict):
     """lab.yaml."""
 
     lab: Name
-    gitops: Gitops = Gitops()
-    network: Network = Network()
+    gitops: Gitops = unsaid(Gitops)
+    network: Network = unsaid(Network)
     people: dict[Name, Person] = {}
     groups: dict[Name, tuple[Name, ...]] = {}
     """Names for some of the people together, to stand in `allow:`."""
     hosts: dict[Name, Host] = {}
     clusters: dict[Name, Cluster] = {}
-    secrets: SecretsSetting = SecretsSetting()
+    secrets: SecretsSetting = unsaid(SecretsSetting)
     backup: Backup | None = None
-    here: Here = Here()
+    here: Here = unsaid(Here)

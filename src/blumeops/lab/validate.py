@@ -5,7 +5,6 @@ What stands where a secret belongs is never repeated: somebody may have written 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 from typing import Any, TypeVar
 
@@ -116,6 +115,8 @@ def _finding(
 
 def meant(given: str, known: Collection[str]) -> str:
     """The hint for a name that is not known: the nearest one, or what there is. Among many none is looked for."""
+    import difflib  # most descriptions are right
+
     near = difflib.get_close_matches(given[:100], known, 1) if len(known) <= MOST_COMPARED else []
     if near:
         return f"did you mean `{near[0]}`?"

@@ -23,8 +23,10 @@ class Noted(dict[str, Any]):
         self.note = "".join(char if char.isprintable() else " " for char in note)
 
 
-_BARE = re.compile(r"(?:--?)?[A-Za-z/_$](?:[^\s:#]|:(?=\S)| (?=[^\s#])|(?<=\S)#)*")
-_WORDS = re.compile(r"y|n|yes|no|on|off|true|false|null", re.IGNORECASE)
+_BARE = re.compile(r"(?:--?)?[A-Za-z/_$](?:[^\s:#]++|:(?=\S)| (?=[^\s#])|(?<=\S)#)*+")
+_WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
+_JSON = json.JSONEncoder(ensure_ascii=False)
+"""One for all texts: `json.dumps` makes a new one each time."""
 
 
 def text(value: Mapping[str, Any] | list[Any]) -> str:
@@ -88,7 +90,7 @@ def _is_block(value: str) -> bool:
 
 @lru_cache(maxsize=10_000)
 def _scalar(value: str) -> str:
-    if _BARE.fullmatch(value) and value.isprintable() and not _WORDS.fullmatch(value):
+    if _BARE.fullmatch(value) and value.isprintable() and value.casefold() not in _WORDS:
         return value
     return _quoted(value)
 
@@ -97,7 +99,7 @@ def _quoted(value: str) -> str:
     """In double quotes, as in JSON; in single ones where that spares a backslash; what cannot be seen as its number."""
     if ('"' in value or "\\" in value) and "'" not in value and value.isprintable():
         return f"'{value}'"
-    seen = json.dumps(value, ensure_ascii=False)
+    seen = _JSON.encode(value)
     return seen if seen.isprintable() else "".join(map(_visible, seen))
 
 

@@ -16,6 +16,7 @@ from blumeops.base.findings import Finding
 from blumeops.lab import yaml
 from blumeops.lab.brought.kustomization import Kustomized, is_kustomization, kustomized
 from blumeops.lab.brought.model import Image, KubeObject, Named
+from blumeops.lab.brought.pods import containers, pods
 from blumeops.lab.brought.references import REFERENCE
 from blumeops.lab.marks import Document, Mark, shown
 
@@ -23,7 +24,6 @@ STORE = "onepassword"
 """The ClusterSecretStore before the lab's own vaults."""
 FIELD = "password"
 """The field of an item that External Secrets takes where none is named, of 1Password."""
-_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 
 
 @dataclass
@@ -99,28 +99,6 @@ def _object(made: Manifests, own: Kustomized, document: Document, data: Any, mar
     group = str(version).rpartition("/")[0]
     named = f"{own.prefix}{name}{own.suffix}"
     made.objects.append(KubeObject(str(kind), group, named, str(namespace), data, document.file, mark))
-
-
-def pods(each: KubeObject) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any]]]:
-    """The pods' specifications in an object, whatever its kind: what has a list of containers; each with its path."""
-    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), each.data)]
-    while waiting:
-        path, value = waiting.pop()
-        if isinstance(value, dict):
-            if any(isinstance(value.get(key), list) for key in _CONTAINERS):
-                yield path, value
-            waiting += (((*path, key), inner) for key, inner in value.items())
-        elif isinstance(value, list):
-            waiting += (((*path, place), inner) for place, inner in enumerate(value))
-
-
-def containers(spec: Mapping[str, Any]) -> Iterator[tuple[tuple[str, int], Mapping[str, Any]]]:
-    """The containers of a pod's specification, each with its path in there."""
-    for key in _CONTAINERS:
-        found = spec.get(key)
-        for place, container in enumerate(found if isinstance(found, list) else ()):
-            if isinstance(container, dict):
-                yield (key, place), container
 
 
 def _images(own: Kustomized, each: KubeObject) -> Iterator[Image]:

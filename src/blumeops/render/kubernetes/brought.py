@@ -14,8 +14,8 @@ from typing import Any
 
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.images import locked_digest, of_manifests
-from blumeops.lab.brought.manifests import containers, listed, pods
 from blumeops.lab.brought.model import Brought, KubeObject
+from blumeops.lab.brought.pods import containers, pods
 from blumeops.lab.sources import AppSource
 from blumeops.render.kubernetes.manifest import Manifest
 from blumeops.render.kubernetes.places import Site, on_tailnet, ports_of
@@ -64,6 +64,8 @@ def resources(brought: Brought) -> list[str]:
     """What the kustomization around them lists."""
     if brought.way != "manifests":
         return []
+    from blumeops.lab.brought.manifests import listed  # few labs bring any
+
     return [OWN] if brought.kustomized else [f"{OWN}/{path}" for path in listed(brought.files)]
 
 

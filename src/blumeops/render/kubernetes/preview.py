@@ -6,7 +6,6 @@ branch. Rendered without, it is back.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from blumeops.base.errors import UserError
@@ -22,6 +21,8 @@ def known(site: Site, names: Iterable[str]) -> None:
     for name in names:
         service = site.lab.services.get(name)
         if service is None:
+            import difflib  # few names are wrong
+
             near = difflib.get_close_matches(name, site.lab.services, n=1)
             hint = f"did you mean {near[0]}?" if near else "`blumeops show` lists the services"
             raise UserError(CODE, name, "is no service of this lab", hint)

@@ -29,6 +29,7 @@ class Said:
 
 
 _MARK = "\ufeff"
+_JSON = json.JSONEncoder(ensure_ascii=False)
 
 Value = str | int | float | bool | Raw | Said | Sequence["Value"] | Mapping[str, "Value"]
 
@@ -134,4 +135,4 @@ def _list(values: Sequence[Value], indent: str) -> Iterator[Text | str]:
 
 def quoted(text: str) -> str:
     """`text` in double quotes, with Go's escapes. A byte order mark stands nowhere but at the beginning of a file."""
-    return json.dumps(text, ensure_ascii=False).replace(_MARK, "\\ufeff")
+    return _JSON.encode(text).replace(_MARK, "\\ufeff")
