@@ -146,3 +146,39 @@ def test_a_container_on_a_host_as_well(make: Make) -> None:
     assert any(
         b"pg.ops.x.org:5432" in content for path, content in render_ansible(lab).files.items() if "notes" in path
     )
+
+
+@pytest.mark.parametrize("user", ["host: far", "cluster: others"])
+def test_users_of_a_database_on_another_machine_find_it_at_its_own_number(make: Make, user: str) -> None:
+    """They are given its host's name, so it listens there too, though the proxy beside it has another number."""
+    pg = "postgresql: {host: box, ports: {sql: {port: 5433, routed: 5432}}}\n"
+    parts = "external-secrets: {cluster: others}\nonepassword-connect: {cluster: others}\n"
+    alone = make(CADDY + parts + pg)
+    lab = make(CADDY + parts + pg + f"miniflux: {{{user}, database: postgresql}}\n")
+    assert numbers(alone) == numbers(lab) == [(5432, "postgresql")]
+    for each, address in ((alone, "127.0.0.1"), (lab, "0.0.0.0")):
+        unit = render_ansible(each).text("ansible/roles/postgresql/templates/systemd.service.j2")
+        assert f"-c listen_addresses={address} -c port=5433" in unit
+        assert reach(each.access, "lan", "postgresql", 5433).reachable == (address != "127.0.0.1")
+
+
+def test_a_lab_says_that_nothing_leads_to_its_ssh(make: Make) -> None:
+    """Git over SSH then has its own number, and listens on loopback as before."""
+    lab = make(CADDY + "forgejo: {host: box, ports: {ssh: 2200}}\nargocd: {cluster: pods}\n",
+               LAB + "gitops: {forge: forgejo}\n")  # fmt: skip
+    assert numbers(lab) == []
+    config = render_ansible(lab).text("ansible/roles/forgejo/templates/app.ini.j2")
+    assert "\nSSH_LISTEN_PORT = 2200\nSSH_PORT = 2200\n" in config
+    assert not reach(lab.access, "lan", "forgejo", 2200).reachable
+
+
+@pytest.mark.parametrize("host", ["box", "far"])
+def test_what_nothing_leads_to_is_not_opened_beside_pages(make: Make, host: str) -> None:
+    """Pages are for callers on other machines; SSH, which nobody would find, is not for the home network."""
+    lab = make(
+        CADDY + f"forgejo: {{host: {host}}}\nargocd: {{cluster: pods}}\n",
+        LAB.replace(", dns: {provider: gandi, token: op://test/gandi/pat}", "") + "gitops: {forge: forgejo}\n",
+    )
+    assert numbers(lab) == []
+    assert reach(lab.access, "lan", "forgejo", 3000).reachable
+    assert not reach(lab.access, "lan", "forgejo", 2200).reachable

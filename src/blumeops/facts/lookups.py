@@ -18,7 +18,7 @@ from blumeops.lab.template import Lookup, TemplateError, parse
 VOCABULARY = {
     "options.NAME": "the option as written; .seconds, .minutes, .hours of a duration, .bytes of a size",
     "secrets.NAME": "the secret's value; .file is the path of a private file that holds it",
-    "listen.PORT": "address and number to listen on; .host, .port; .routed is the number at which the proxy has it",
+    "listen.PORT": "address and number to listen on; .host, .port; .routed is the number that callers know",
     "address.PORT": "address and number by which the service is reached from beside it; .host, .port",
     "state.NAME": "the folder that keeps it",
     "mounts.NAME": "the folder of a share that the service mounts",
@@ -190,9 +190,9 @@ class Lookups:
     def listen(self, rest: tuple[str, ...]) -> Text | None:
         if not rest or rest[0] not in self.app.ports:
             return None
-        routed = {**self.app.ports, **self.service.ports}[rest[0]].routed
+        port = {**self.app.ports, **self.service.ports}[rest[0]]
         if rest[1:] == ("routed",):
-            return (str(routed),) if routed else None
+            return (str(port.routed),) if port.routed else (Listen(rest[0], "port"),)
         return _halves(rest[1:], (Listen(rest[0], "host"),), (Listen(rest[0], "port"),))
 
     def address(self, rest: tuple[str, ...]) -> Text | None:

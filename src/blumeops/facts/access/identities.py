@@ -173,9 +173,13 @@ class Identities:
         return next((route for route in self.tcp_routes_to(name) if route.port == port), None)
 
     def is_inside(self, name: str, port: str) -> bool:
-        """Whether a port is for the proxy beside it alone, which leads there by TCP: it listens on loopback."""
-        beside = self.proxy is not None and self.lab.services[name].place == self.proxy.service.place
-        return beside and any(route.port == port for route in self.tcp_routes_to(name))
+        """Whether a port of a host is found at another number alone, the proxy's or the Tailscale Service's: those call
+        it from beside it, so it listens on loopback. The users of a database know its own number, and its host's name.
+        """
+        service = self.facts.services[name]
+        numbers = {ports[port].routed for ports in (service.app.ports, service.service.ports) if port in ports}
+        elsewhere = numbers - {None, ports_of(service)[port].port}
+        return bool(elsewhere) and (name, port) not in self._lent_ports
 
     @cached_property
     def proxy_ports(self) -> tuple[int, ...]:
@@ -234,6 +238,12 @@ class Identities:
     def _lent(self) -> frozenset[str]:
         """The providers with a user, or a maker of their backups, in another place."""
         return frozenset(provider for _, provider in (*self.guests(), *self.dumped()))
+
+    @cached_property
+    def _lent_ports(self) -> frozenset[tuple[str, str]]:
+        """Providers that have users in another place, each with the port that those call."""
+        provided = ((name, self.facts.services[name].app.provides.get("database")) for name in self._lent)
+        return frozenset((name, provide.port) for name, provide in provided if provide)
 
     def guests(self) -> Iterator[tuple[ServiceFacts, str]]:
         """The users of a database that is in another place, each with its provider."""
