@@ -78,7 +78,7 @@ MEANINGS = {
     "BLU158": "A pod in a manifest keeps something on a volume, and the service's `state:` does not say so.",
     "BLU159": "A variable in `ansible:` that no file of the service's role mentions (a warning).",
     "BLU201": "Two services have the same name in their addresses.",
-    "BLU202": "Two services of one host listen on the same port.",
+    "BLU202": "Two services of one host listen on the same port, or a TCP route wants one that is taken.",
     "BLU203": "Two of the proxy, the forge and the DNS of site `here` want the same port.",
     "BLU204": "A service is named like an account or a folder that every host has already.",
     "BLU206": "A service is given a name that does not resolve where it runs, or that the proxy does not route. "

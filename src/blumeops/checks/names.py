@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from blumeops.base.findings import Finding, Place
+from blumeops.facts.access.borders import API, KUBELET
+from blumeops.facts.access.grants import SHARE_PORTS
 from blumeops.facts.access.identities import Identities, ports_of
 from blumeops.facts.derive import Facts
 from blumeops.facts.parts import Listen
@@ -100,17 +102,34 @@ def _told(wiring: Wiring, word: str) -> bool:
 
 
 def _tcp_routes(lab: Lab, facts: Facts, taken: _Taken) -> Iterator[Finding]:
-    """The proxy listens at the number of each TCP route, as other services of its host do at theirs."""
+    """The proxy listens at the number of each TCP route, as other services of its host do at theirs, and the host at
+    its own: a route to such a number would open what is there already to all who reach the proxy."""
     ids = Identities(lab, facts)
+    if ids.proxy is None or not ids.tcp_routes:
+        return
+    host = ids.proxy.host
+    for number, who, place in _of_the_host(lab, host):
+        taken.setdefault((host, number, "tcp"), (who, place))
     for route in ids.tcp_routes:
-        assert ids.proxy is not None
-        key = (ids.proxy.host, route.number, "tcp")
+        key = (host, route.number, "tcp")
+        place = _place_of_port(lab, route.service, route.port)
         if key in taken:
-            place = _place_of_port(lab, route.service, route.port)
             other, where = taken[key]
-            at = f"{ids.proxy.host}:{route.number}/tcp, which {other} has ({where})"
-            message = f"is led to by {ids.proxy.name} at {at}"
+            message = f"is led to by {ids.proxy.name} at {host}:{route.number}/tcp, which {other} has ({where})"
             number = ports_of(facts.services[route.service])[route.port].port
-            hint = f"give it another number: `ports: {{{route.port}: {{port: {number}, routed: …}}}}`"
-            yield Finding("BLU202", place, route.service, message, hint)
-        taken.setdefault(key, (route.service, _place_of_port(lab, route.service, route.port)))
+            hint = f"`ports: {{{route.port}: {{port: {number}, routed: …}}}}`, or none: `{{{route.port}: {number}}}`"
+            yield Finding("BLU202", place, route.service, message, f"give it another number, {hint}")
+        taken.setdefault(key, (route.service, place))
+
+
+def _of_the_host(lab: Lab, name: str) -> Iterator[tuple[int, str, Place]]:
+    """What listens on a host itself: SSH, its shares, and the clusters that it carries; minikube is on loopback."""
+    entry = lab.settings.hosts[name]
+    yield SHARE_PORTS["ssh"], "SSH", lab.place("hosts", name, of_key=True)
+    for share, offered in entry.shares.items():
+        for by in offered.by:
+            yield SHARE_PORTS[by], f"the share {share}", lab.place("hosts", name, "shares", share, of_key=True)
+    for cluster, described in lab.settings.clusters.items():
+        if described.host == name and described.kind != "minikube":
+            for number in (API[described.kind], KUBELET):
+                yield number, f"the cluster {cluster}", lab.place("clusters", cluster, of_key=True)
