@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from blumeops.lab.fields import (
     AbsolutePath,
@@ -39,6 +39,10 @@ class Option(Strict):
     about: str = ""
 
 
+PAGES = 443
+"""Where a service has its pages, whichever way one comes to it."""
+
+
 class Port(Strict):
     """A port that the program listens on."""
 
@@ -58,7 +62,19 @@ class Port(Strict):
     def _routes_are_tcp(self) -> Port:
         if self.routed is not None and (self.protocol != "tcp" or self.entry):
             raise ValueError("what is routed is tcp, and no entry itself")
+        if self.routed == PAGES:
+            raise ValueError(f"{PAGES} is where pages are: nothing else is routed there")
         return self
+
+
+def routed_apart(ports: dict[str, Port]) -> dict[str, Port]:
+    """The ports of one thing, where each of their routes has a number of its own. Raises ValueError."""
+    numbers = [port.routed for port in ports.values() if port.routed is not None]
+    if len(numbers) > len(set(numbers)):
+        raise ValueError("two of them are routed at one number")
+    if "http" in ports and ports["http"].routed is not None:
+        raise ValueError("http is led to by its name: it is not `routed:`")
+    return ports
 
 
 class Init(Strict):
@@ -243,7 +259,7 @@ class App(Strict):
     """Other programs that it calls, and does not bring."""
     options: dict[Key, Option] = {}
     """Settings that a service may choose."""
-    ports: dict[Key, Port] = {}
+    ports: Annotated[dict[Key, Port], AfterValidator(routed_apart)] = {}
     """What it listens on."""
     needs: dict[Literal["database"], Name] = {}
     """What it cannot start without, by kind; the service says which one."""

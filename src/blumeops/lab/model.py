@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from blumeops.base.findings import Place
-from blumeops.lab.app import App, Health, Port, Resources, State
+from blumeops.lab.app import App, Health, Port, Resources, State, routed_apart
 from blumeops.lab.brought.model import WAYS, Brought
 from blumeops.lab.fields import (
     ChartName,
@@ -72,7 +72,7 @@ class Service(Strict):
     """What this service's environment has beside, or instead of, the app's."""
     mounts: dict[Key, ShareName] = {}
     """Shares, as `host/share`."""
-    ports: dict[Key, Port] = {}
+    ports: Annotated[dict[Key, Port], AfterValidator(routed_apart)] = {}
     state: State | None = None
     health: Health | None = None
     resources: Resources | None = None
