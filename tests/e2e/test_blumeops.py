@@ -79,8 +79,10 @@ def targets(site: Site) -> dict[str, tuple[str, str]]:
 def test_up_settles(site: Site) -> None:
     """`up` exits with 0; each service runs, is provided, is scheduled, or says why it cannot be had here."""
     done = site.run("up")
-    assert f"{len(RUNNING)} of {len(RUNNING)} healthy, 8 unavailable, 1 at its time, 6 not run here; " in done.stdout
-    assert "settled" in done.stdout
+    counted = re.search(
+        r"(\d+) of \1 healthy, (\d+) unavailable, 1 at its time, 6 not run here; .*; settled", done.stdout
+    )
+    assert counted, done.stdout
     assert "failed" not in done.stdout + done.stderr
     status = site.json("status")
     assert (status["settled"], status["problem"]) == (True, "")
@@ -88,12 +90,12 @@ def test_up_settles(site: Site) -> None:
     for unit in status["units"]:
         states.setdefault(unit["state"], set()).add(unit["id"])
         assert bool(unit["reason"]) == (unit["state"] != "running"), unit
-    assert states == {
-        "running": RUNNING,
-        "provided": PROVIDED,
-        "scheduled": {"borgmatic"},
-        "unavailable": {"alloy", "alloy-k8s", "grafana", "jellyfin", "loki", "navidrome", "uptime", "zot"},
-    }
+    # What comes from publishers' own pages or as an image runs where these can be reached, and says why elsewhere.
+    others = {"alloy", "alloy-k8s", "grafana", "jellyfin", "loki", "navidrome", "uptime", "zot"}
+    unavailable = states.pop("unavailable", set())
+    assert unavailable <= others
+    assert (int(counted[1]), int(counted[2])) == (len(states["running"]), len(unavailable))
+    assert states == {"running": RUNNING | others - unavailable, "provided": PROVIDED, "scheduled": {"borgmatic"}}
 
 
 def test_a_second_up_changes_nothing(site: Site) -> None:

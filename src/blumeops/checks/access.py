@@ -172,7 +172,8 @@ def _proxy(access: Access) -> Iterator[Finding]:
             ]
             if people and closed:
                 some = ", ".join(closed[:_FEW]) + (f" and {len(closed) - _FEW} more" if len(closed) > _FEW else "")
-                message = f"allows {entry}, and so lets them reach every name behind it: {some} do not allow them"
+                some += f" {'does' if len(closed) == 1 else 'do'} not allow them"
+                message = f"allows {entry}, and so lets them reach every name behind it: {some}"
                 place = lab.service_place(ids.proxy.name, "allow", position)
                 hint = "leave it to machines and admins, and let people in at the services themselves"
                 yield Finding("BLU208", place, ids.proxy.name, message, hint)

@@ -29,6 +29,9 @@ def reach(arguments: argparse.Namespace) -> int:
         return 1
     access = Access(loaded.lab, checked.facts)
     if arguments.matrix:
+        if arguments.site == "here":
+            hint = "whoever is on this machine reaches all of it; leave out --site here for the real devices"
+            raise UserError("BLU290", "reach", "has a matrix for site home alone", hint)
         return _matrix(chart(access), arguments)
     if not arguments.src or not arguments.dst:
         raise UserError("BLU290", "reach", "needs a source and a destination", "or --matrix, for all of them")

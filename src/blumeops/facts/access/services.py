@@ -76,7 +76,8 @@ def _by_proxy(access: Access, who: Source, service: ServiceFacts) -> Iterator[Wa
     if service.name != proxy.name:
         up = _upstream(access, proxy, service)
         (missing if up[0] else links).append(up[1])
-    name = f"https://{service.label}.{ids.domain}" + ("" if port == HTTPS else f":{port}")
+    label = "*" if service.name == proxy.name else service.label  # the proxy answers by the names of others alone
+    name = f"https://{label}.{ids.domain}" + ("" if port == HTTPS else f":{port}")
     yield Way(name, port, tuple(links), (*missing, *_kept_in(access, who, port)))
 
 
@@ -97,7 +98,7 @@ def _to_proxy(access: Access, who: Source, service: ServiceFacts, port: int) -> 
     """How one gets to a port of the proxy by the name of a service, and what is missing."""
     ids, lab, proxy = access.ids, access.lab, access.ids.proxy
     assert proxy is not None
-    full = f"{service.label}.{ids.domain}"
+    full = f"every name of {ids.domain}" if service.name == proxy.name else f"{service.label}.{ids.domain}"
     domain = lab.place("network", "domain")
     links = [Reason(domain, f"{full} leads to {proxy.name} on {proxy.host}")]
     if who.view not in ROUTED:
