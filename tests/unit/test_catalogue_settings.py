@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import configparser
 import json
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 CATALOGUE = Path(__file__).resolve().parents[2] / "src" / "blumeops" / "catalogue"
 
@@ -58,6 +61,24 @@ def test_forgejo_knows_each_key() -> None:
     ini.read_string("[before the first]\n" + (CATALOGUE / "forgejo" / "app.ini").read_text())
     unknown = {name: set(ini[name]) - FORGEJO.get(name, set()) for name in ini.sections()}
     assert not any(unknown.values()), unknown
+
+
+@pytest.mark.parametrize("folder", ["Jellyfin.app/Contents/MacOS", "bin"])
+def test_jellyfin_is_told_where_its_pages_are(tmp_path: Path, folder: str) -> None:
+    """In the app for macOS they are not beside the program, where it looks for them; elsewhere it is told nothing.
+
+    https://github.com/jellyfin/jellyfin-server-macos/blob/master/Jellyfin%20Server/AppDelegate.swift
+    """
+    program = tmp_path / folder / "jellyfin"
+    pages = program.parents[1] / "Resources" / "jellyfin-web"
+    for made in (program.parent, *([pages] if "app" in folder else [])):
+        made.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "${JELLYFIN_WEB_DIR:-none} ${JELLYFIN_FFMPEG:-none}"\n')
+    program.chmod(0o755)
+    script = CATALOGUE / "jellyfin" / "serve.sh"
+    env = {"PATH": f"{program.parent}:/usr/bin:/bin"}
+    said = subprocess.run(["/bin/sh", script], env=env, capture_output=True, text=True, check=True).stdout.split()
+    assert said == ([str(pages), str(program.parent / "ffmpeg")] if "app" in folder else ["none", "none"])
 
 
 def _leaves(content: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
