@@ -56,7 +56,7 @@ def _beside(
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        if temporary:
+        if os.path.lexists(temporary):
             Path(temporary).unlink(missing_ok=True)
 
 

@@ -37,13 +37,15 @@ class FileTree:
         """Write what differs below `folder`, each file whole; returns the files written. Others stay. `flushed`: they
         survive a loss of power; what can be derived again does not have to, and is found to differ then."""
         written: list[Path] = []
-        made: set[Path] = set()
+        made: set[Path] = set()  # what was not there: nor is anything in it
         for path in self:
             target = folder / path
-            if not target.is_file() or target.read_bytes() != self.files[path]:
-                if target.parent not in made:
+            if target.parent not in made:
+                if target.is_file() and target.read_bytes() == self.files[path]:
+                    continue
+                if not target.parent.is_dir():
                     target.parent.mkdir(parents=True, exist_ok=True)
                     made.add(target.parent)
-                write_whole(target, self.files[path], flushed=flushed)
-                written.append(target)
+            write_whole(target, self.files[path], flushed=flushed)
+            written.append(target)
         return written

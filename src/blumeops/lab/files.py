@@ -25,6 +25,8 @@ class Files:
         self.findings: list[Finding] = []
         self.documents: dict[str, Document] = {}
         self.read_bytes = 0
+        self.roots: dict[Path, Path] = {}
+        """The two folders, by how they are called, where they really are."""
 
     def read(self, path: Path, file: str) -> Document:
         """A document whose findings are told already."""
@@ -55,7 +57,8 @@ class Files:
         inside = self.folder if not file.startswith("catalogue/") else CATALOGUE
         place = Place(file, 1, 1)
         try:
-            if not path.resolve().is_relative_to(inside.resolve()):
+            root = self.roots.get(inside) or self.roots.setdefault(inside, inside.resolve())
+            if not path.resolve().is_relative_to(root):
                 return Finding("BLU006", place, file, "leads out of the lab's folder", "put the file itself there")
             if path.exists() and not path.is_file():
                 return Finding("BLU006", place, file, "is not a plain file")
