@@ -93,7 +93,7 @@ def _go(*words: str, cwd: Path) -> str:
 
 @contextmanager
 def controller(plane: ControlPlane, program: Program) -> Iterator[None]:
-    """One that runs, with the rights of an administrator, and looks at its stores each second; it ends with the block.
+    """One that runs, with the rights of an administrator; it ends with the block.
 
     As its chart starts it, but for addresses on loopback, and without the kinds that no lab has.
     """
@@ -102,7 +102,7 @@ def controller(plane: ControlPlane, program: Program) -> Iterator[None]:
     server = plane.servers.start(
         "external-secrets",
         [
-            str(program.path), "--metrics-addr=0", f"--live-addr={LOOPBACK}:{port}", "--store-requeue-interval=1s",
+            str(program.path), "--metrics-addr=0", f"--live-addr={LOOPBACK}:{port}",
             "--enable-cluster-push-secret-reconciler=false", "--enable-cluster-external-secret-reconciler=false",
             "--loglevel=debug",
         ],

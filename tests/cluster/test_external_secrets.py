@@ -98,11 +98,10 @@ class World:
         about = {"name": name, "namespace": namespace}
         self.apply({"apiVersion": "v1", "kind": "Secret", "metadata": about, "stringData": {"token": text}})
 
-    def asked_again(self, name: str, namespace: str) -> None:
-        """What a person does who does not wait for `refreshInterval`."""
-        self.plane.kubectl(
-            "annotate", "externalsecret", name, "-n", namespace, f"force-sync={time.time()}", "--overwrite"
-        ).must()  # fmt: skip
+    def asked_again(self, kind: str, name: str, namespace: str = "") -> None:
+        """What a person does who does not wait for `refreshInterval`, or until a store is looked at again."""
+        words = ("annotate", kind, name, f"force-sync={time.time()}", "--overwrite")
+        self.plane.kubectl(*words, *(("-n", namespace) if namespace else ())).must()
 
 
 def until(met: Callable[[], bool], told: Callable[[], object]) -> None:
@@ -221,11 +220,11 @@ def test_a_new_value_arrives(world: World, namespace: str) -> None:
         whole = client.get(at).json()
         whole["fields"][0]["value"] = "new"
         client.put(at, json=whole).raise_for_status()
-        world.asked_again("turned", namespace)
+        world.asked_again("externalsecret", "turned", namespace)
         until(lambda: world.data("turned", namespace) == {"value": "new"},
               lambda: world.events("ExternalSecret", namespace))  # fmt: skip
         client.delete(at).raise_for_status()
-    world.asked_again("turned", namespace)
+    world.asked_again("externalsecret", "turned", namespace)
     until(lambda: world.condition("externalsecret", "turned", namespace)[0] == "False",
           lambda: world.found("externalsecret", "turned", namespace))  # fmt: skip
     assert world.data("turned", namespace) == {"value": "new"}
@@ -288,9 +287,10 @@ def test_a_wrong_token_is_told(world: World, rendered: Path, namespace: str) -> 
           lambda: world.found("externalsecret", "waits", namespace))  # fmt: skip
     assert world.data("waits", namespace) == {}
     world.token("wrong", world.connect.token("--vault", "lab", "--name", "right"))
+    world.asked_again("clustersecretstore", "refused")
     until(lambda: world.condition("clustersecretstore", "refused")[0] == "True",
           lambda: world.found("clustersecretstore", "refused"))  # fmt: skip
-    world.asked_again("waits", namespace)
+    world.asked_again("externalsecret", "waits", namespace)
     until(lambda: world.data("waits", namespace) == {"value": "passphrase"},
           lambda: world.events("ExternalSecret", namespace))  # fmt: skip
 
