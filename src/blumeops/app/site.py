@@ -182,7 +182,10 @@ def start_controller(folder: SiteFolder, here: Here, key: Key, say: Say) -> None
     )  # fmt: skip
     session = keyrings.VARIABLES if key.in_keyring else ()
     env = environment() | {name: os.environ[name] for name in session if name in os.environ}
-    spec = ProcessSpec(CONTROLLER, argv, env, folder.path, folder.controller_log, stop_seconds=60.0)
+    # Whoever kills it again and again, by hand or by the kernel, shall find it there again at once.
+    spec = ProcessSpec(
+        CONTROLLER, argv, env, folder.path, folder.controller_log, stop_seconds=60.0, backs_off=False
+    )  # fmt: skip
     if manager.ensure_running():
         say("the process manager runs")
     before = manager.defined(CONTROLLER)

@@ -15,6 +15,7 @@ import psutil
 from blumeops.engines.local.engine import LocalEngine
 from blumeops.engines.local.folders import FIRST_USER
 from blumeops.engines.local.leftovers import MARK
+from blumeops.engines.local.manager import BackOff
 from blumeops.render import local
 from blumeops.render.local_unit import (
     Container,
@@ -30,7 +31,7 @@ from blumeops.render.local_unit import (
 )
 from tests.engines.containers.conftest import NAME, podman, web
 from tests.engines.local import units
-from tests.engines.local.conftest import CANARY, apply, get, until
+from tests.engines.local.conftest import CANARY, apply, get, hasty_engine, processes_below, until
 from tests.leaks import Seeker, Watch
 from tests.written import passed
 
@@ -180,6 +181,25 @@ def test_containers_outlive_nothing_of_a_killed_manager(engine: LocalEngine, sta
     assert podman("ps", "--quiet").count("\n") == 1
     engine.remove("web")
     assert podman("ps", "--all", "--quiet") == ""
+
+
+def test_a_container_that_keeps_ending_backs_off(state: Path, images: None) -> None:
+    """Like every other program: the third start waits, nothing of the container is there meanwhile, and its last line
+    is told."""
+    looping = "mkdir -p /tmp/www; httpd -p 8080 -h /tmp/www; echo ok > /tmp/www/index.html; sleep 1; echo no more"
+    engine = hasty_engine(state, BackOff(young=0, window=60, first=60, longest=60))
+    try:
+        apply(engine, web(command=(("sh",), ("-c",), (looping,))), "started")
+        until(lambda: "waits 60 s" in engine.observe()["web"].reason, 30)
+        seen = engine.observe()["web"]
+        assert (seen.state, seen.pid) == ("failed", 0)
+        assert seen.reason == (
+            "ended by itself, 2 times within 1 minutes, and waits 60 s before it starts again: no more"
+        )
+        assert podman("ps", "--all", "--quiet") == ""
+    finally:
+        engine.stop_all(["web"])
+        until(lambda: not processes_below(state))
 
 
 def test_one_that_does_not_listen_to_its_signal_is_killed(engine: LocalEngine) -> None:

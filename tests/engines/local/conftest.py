@@ -15,7 +15,10 @@ import pytest
 
 from blumeops.engines.local import leftovers
 from blumeops.engines.local.engine import LocalEngine, local_engine
+from blumeops.engines.local.folders import Folders, service_account
+from blumeops.engines.local.manager import USUAL, BackOff
 from blumeops.engines.local.programs import Programs, cache_folder
+from blumeops.engines.local.supervisor import LOG_BYTES, Supervisor
 from blumeops.render.local_unit import LocalUnit
 
 CANARY = "canary-3f9b0c"
@@ -46,6 +49,14 @@ def programs_cache() -> Path:
 def engine_for(state: Path, drain: float = 0.5) -> LocalEngine:
     """An engine as a controller makes it."""
     return local_engine(state, secret, Programs(programs_cache()), drain)
+
+
+def hasty_engine(state: Path, back_off: BackOff = USUAL, log_bytes: int = LOG_BYTES) -> LocalEngine:
+    """One whose manager has other times and sizes than it has for people."""
+    folders = Folders(state, service_account())
+    folders.prepare()
+    manager = Supervisor(state / "manager", folders.short(), back_off, log_bytes)
+    return LocalEngine(folders, manager, secret, Programs(programs_cache()), 0.5)
 
 
 @pytest.fixture

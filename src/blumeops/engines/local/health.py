@@ -113,21 +113,25 @@ def wait(probe: Probe, process: Callable[[], Process], within: float) -> str:
 
 
 def last_lines(
-    log: Path, since: int = 0, count: int = 3, mask: Callable[[str], str] = str, ended: float = 0.0
+    log: Path, since: int = 0, count: int = 3, mask: Callable[[str], str] = str, ended: float = 0.0, until: int = 0
 ) -> str:  # fmt: skip
     """The last lines of a log, of those after `since` bytes (the log may have been rotated meanwhile). `ended`:
-    seconds since 1970, and only what was printed then: older lines are rarely the reason.
+    seconds since 1970, and only what was printed then: older lines are rarely the reason. `until`: those before so many
+    bytes, and none where the log was rotated since.
 
     `mask` takes the secrets out before anything is cut, so that no part of one is left.
     """
     try:
         with log.open("rb") as file:
             size = file.seek(0, 2)
+            if until > size:
+                return ""
+            size = until or size
             begin = since if since <= size else 0
             file.seek(max(begin, size - TAIL))
             if size - TAIL > begin:
                 file.readline()  # its beginning is missing
-            lines = mask(file.read().decode(errors="replace")).splitlines()
+            lines = mask(file.read(size - file.tell()).decode(errors="replace")).splitlines()
             if ended:
                 silent = os.fstat(file.fileno()).st_mtime < ended - AT_ITS_END
                 lines = [] if silent else _of_the_end(lines, ended - AT_ITS_END)

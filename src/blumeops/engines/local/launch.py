@@ -7,6 +7,10 @@ start time and boot), so whoever finds it later can end exactly this process; ro
 starts, but for the one to read files where the spec says so; what is in its memory, secrets too, is left in no core
 file, unless the program itself asks for one.
 
+A program that was started again because it ended waits here before it becomes itself, longer each time if it keeps
+ending (`delay`): so whoever starts it need not know of it, and no controller has to be there. What the manager must
+know of that lies beside the record, as `RECORD.ends`.
+
 A limit of memory is a control group's (`limits.py`), entered while we have the rights to. (RLIMIT_AS counts reserved
 addresses, which kills Go programs.) Where it cannot be had the log says so, and the program starts all the same.
 
@@ -17,12 +21,44 @@ import json
 import os
 import resource
 import sys
+import time
 from typing import Any
 
 READ_ALL = 2
 """CAP_DAC_READ_SEARCH of linux/capability.h, and what follows from it and from linux/prctl.h."""
 CAPABILITIES_3 = 0x20080522
 KEEP_CAPABILITIES, AMBIENT, AMBIENT_RAISE = 8, 47, 2
+
+
+WINDOW, FIRST, LONGEST = 600.0, 1.0, 60.0
+"""Seconds: within which ends count, that the second of them costs, and that none costs more than. `manager.BackOff`."""
+KEPT = 1000
+"""Ends that are remembered: more within the window are as many."""
+
+
+def delay(ends: int, first: float = FIRST, longest: float = LONGEST) -> float:
+    """Seconds to wait after so many ends within the window: none after a single one, then `first`, and each time twice
+    as long, up to `longest`."""
+    return min(first * 2 ** min(ends - 2, 30), longest) if ends > 1 else 0.0
+
+
+def lately(ends: list[float], now: float, window: float = WINDOW) -> list[float]:
+    """Those within the window. What the clock says is yet to come was told by one that went wrong: it is forgotten."""
+    return [each for each in ends if now - window < each <= now][-KEPT:]
+
+
+def ends_of(record: str) -> dict[str, Any]:
+    """What is known of earlier ends; empty before the first start.
+
+    `ends`: when, in seconds since 1970; `log`: the size of its log at the last; `waits`: seconds that the process `pid`
+    waits, 0 once it has; `since`: when that was over.
+    """
+    try:
+        with open(f"{record}.ends", encoding="utf-8") as file:
+            found: dict[str, Any] = json.load(file)
+            return found
+    except (OSError, ValueError):
+        return {}
 
 
 def can_read_all() -> bool:
@@ -108,19 +144,65 @@ def become_reader(user: int) -> None:
     ask("prctl", AMBIENT, AMBIENT_RAISE, READ_ALL, 0, 0)
 
 
+def write(path: str, form: dict[str, Any]) -> None:
+    """Replace the file whole."""
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
+        json.dump(form, file)
+    os.replace(f"{path}.new", path)
+
+
+def memory_kills_known(record: str) -> int:
+    """How many there were when the program began to run last."""
+    try:
+        with open(record, encoding="utf-8") as file:
+            return int(json.load(file)["memory_kills"])
+    except (OSError, ValueError, LookupError):
+        return 0
+
+
+def note(record: str, kills: int) -> None:
+    """Write who we are into the record. `kills`: what the next one for its memory is counted from."""
+    write(record, {"pid": os.getpid(), "identity": identity(os.getpid()), "memory_kills": kills})
+
+
+def count(spec: dict[str, Any], rule: dict[str, float]) -> float:
+    """Note that the program is to start, which it does for the first time or since it ended; seconds to wait before."""
+    record, now = spec["record"], time.time()
+    known = ends_of(record)
+    ends = lately([*known.get("ends", []), now], now, rule["window"]) if known else []
+    seconds = delay(len(ends), rule["first"], rule["longest"])
+    with open(spec["log"], "ab") as log:  # supervisor has written all that the last one printed
+        size = log.tell()
+    write(f"{record}.ends", {"pid": os.getpid(), "ends": ends, "log": size, "waits": seconds, "since": 0})
+    return seconds
+
+
+def hold(spec: dict[str, Any], seconds: float) -> None:
+    """Wait. Whatever signal it is stopped by, that ends us at once, also one that is ignored by default."""
+    import signal  # it takes longer than all the rest here, and most need not wait
+
+    for name in {"TERM", "INT", "HUP", "QUIT", spec["stop_signal"]} - {"KILL", "STOP"}:
+        signal.signal(signal.Signals[f"SIG{name}"], lambda *_: os._exit(0))
+    time.sleep(seconds)
+    told = ends_of(spec["record"])
+    write(f"{spec['record']}.ends", told | {"waits": 0, "since": time.time()})
+
+
 def main(path: str) -> None:
-    """Record, drop rights, exec. What fails is printed for the log, and the exit code is 78 (configuration)."""
+    """Record, wait, drop rights, exec. What fails is printed for the log, and the exit code is 78 (configuration)."""
     with open(path, encoding="utf-8") as file:
         spec: dict[str, Any] = json.load(file)
-    record = spec["record"]
-    with open(f"{record}.new", "w", encoding="utf-8") as file:
-        kills = memory_kills(spec["limit"]["group"]) if spec["limit"] else 0
-        json.dump({"pid": os.getpid(), "identity": identity(os.getpid()), "memory_kills": kills}, file)
-    os.replace(f"{record}.new", record)
+    record, rule = spec["record"], spec.get("back_off", {"window": WINDOW, "first": FIRST, "longest": LONGEST})
+    kills = memory_kills(spec["limit"]["group"]) if spec["limit"] else 0
+    waits = count(spec, rule) if rule else 0.0
+    note(record, memory_kills_known(record) if waits else kills)  # while it waits, its memory may be why it ended
     if spec.get("clear"):
         # What the program is in the place of may have outlived its client: it would be there twice.
         silent = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
         os.waitpid(os.posix_spawn(spec["clear"][0], spec["clear"], spec["env"], file_actions=silent), 0)
+    if waits:
+        hold(spec, waits)
+        note(record, kills)
     if spec["limit"]:
         enter(spec["limit"]["group"], spec["limit"]["file"], spec["memory"])
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

@@ -16,6 +16,22 @@ RunState = Literal["running", "starting", "crashed", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
+class BackOff:
+    """How a program that keeps ending is started again, in seconds: at once after a single end; later, and each time
+    twice as late, while more ends than one lie within the `window`. One that ends younger than `young` is `starting`
+    until then, and is never started again at once."""
+
+    young: int = 5
+    window: float = 600.0
+    first: float = 1.0
+    longest: float = 60.0
+
+
+USUAL = BackOff()
+"""How it is everywhere but in tests."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessSpec:
     """One program, as it is started. `argv[0]` is an absolute path; `env` is the whole environment."""
 
@@ -33,6 +49,8 @@ class ProcessSpec:
     """Whose rights it runs with; None: ours."""
     restart: bool = True
     """False: it runs once for each `start`, and neither its end nor another manager starts it again."""
+    backs_off: bool = True
+    """False: it is started again at once however often it ended, if it did not end young."""
     clear: tuple[str, ...] = ()
     """A command that ends what an earlier run left where no process shows it: a container. Run before each start and
     after each end; safe to repeat, and its exit code says nothing."""
@@ -40,6 +58,17 @@ class ProcessSpec:
     """It may read every file, and nothing more than its `user` beside that. Only where `launch.can_read_all()`."""
     memory: int | None = None
     """Bytes that it and its children may use together, where the platform can limit that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How often a program ended by itself `within` so many seconds, since somebody started it; `log`: how many bytes
+    its log had at the last of them that it was started after; `waits`: seconds that its next start is put off."""
+
+    count: int = 0
+    within: float = 0.0
+    log: int = 0
+    waits: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +81,7 @@ class Process:
     since: float = 0.0
     code: int | None = None
     ended: float = 0.0
+    ends: Ends = Ends()
 
 
 class ProcessManager(Protocol):

@@ -13,7 +13,7 @@ from typing import Literal
 
 from blumeops.base.errors import BlumeError
 from blumeops.engines.local import drift, health
-from blumeops.engines.local.manager import Process
+from blumeops.engines.local.manager import Ends, Process
 from blumeops.engines.local.record import SLOTS, Failure, Instance, Record, digest_of, process_name
 from blumeops.engines.local.refusals import still_refused
 from blumeops.engines.local.resolve import references_of
@@ -52,7 +52,7 @@ def observe(site: Site, around: Collection[str] | None = None, ended: Collection
     if around is not None:
         records = {name: records[name] for name in _neighbours(records, around)}
     processes = {
-        name: Process("crashed", 0, each.since, ended=time.time()) if each.pid in ended else each
+        name: Process("crashed", 0, each.since, ended=time.time(), ends=each.ends) if each.pid in ended else each
         for name, each in site.manager.states().items()
     }
     with ThreadPoolExecutor(max_workers=min(32, len(records) + 1)) as pool:
@@ -105,10 +105,13 @@ def _look(site: Site, record: Record, processes: dict[str, Process]) -> Observed
     )
     reason = why or (f"an update {'was refused' if record.refused else 'failed'}: {refusal}" if refusal else "")
     if state == "failed":
-        words = _last_words(site, at, process.ended)
-        reason = f"ended by itself: {words}" if words else "ended by itself"
-        if site.manager.out_of_memory(at.process):
-            reason = over_limit(at.unit)
+        over = site.manager.out_of_memory(at.process)
+        words = "" if over else _last_words(site, at, process.ended)
+        again = f", {again}" if (again := _again(process.ends)) else ""
+        reason = f"{over_limit(at.unit) if over else 'ended by itself'}{again}{words and f': {words}'}"
+    elif process.pid and (again := _again(process.ends)):
+        words = _last_words(site, at, until=process.ends.log)
+        reason = "; ".join([*([reason] if reason else []), f"ended {again}{words and f', last: {words}'}"])
     changed = drift.of(site, at)
     if not reason and changed:
         reason = f"{', '.join(changed)} changed by hand{'' if at.unit.heal else '; left so: heal: false'}"
@@ -132,14 +135,24 @@ def _job(record: Record, failure: Failure | None, why: str, refused: str, proces
     return Observed(name, "scheduled", digest=digest)
 
 
-def _last_words(site: Site, at: Instance, ended: float) -> str:
-    """What it printed when it ended, without the secrets that it has; nothing while the store cannot tell them."""
+def _again(ends: Ends) -> str:
+    """How often it ended lately, and what that costs it, in words; empty for a single end, which says little."""
+    if ends.count < 2:
+        return ""
+    wait = f", and waits {ends.waits:g} s before it starts again" if ends.waits else ""
+    return f"{ends.count} times within {ends.within / 60:g} minutes{wait}"
+
+
+def _last_words(site: Site, at: Instance, ended: float = 0.0, until: int = 0) -> str:
+    """What it printed when it ended, without the secrets that it has; nothing while the store cannot tell them.
+    `until`: the size of its log then, where it has been started again; its last line is enough then."""
     try:
         for reference in references_of(at.unit):
             site.secrets(reference)
     except BlumeError:
         return ""
-    return health.last_lines(site.folders.log(at.unit.unit, at.slot), mask=site.secrets.mask, ended=ended)
+    log, count = site.folders.log(at.unit.unit, at.slot), 1 if until else 3
+    return health.last_lines(log, count=count, mask=site.secrets.mask, ended=ended, until=until)
 
 
 def _why_not(site: Site, at: Instance) -> str:

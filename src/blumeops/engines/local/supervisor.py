@@ -6,6 +6,7 @@ In: program specs. Out: processes that outlive us, rotated logs, states. Layout 
     conf.d/NAME.conf      what supervisor knows: no secret in it
     programs/NAME.json    what launch.py becomes (0600): argv, environment, user
     pids/NAME.json        who it became: pid and start time
+    pids/NAME.json.ends   when it ended by itself, and whether it waits to be started again
 
 Promised: a killed supervisord's programs are ended before the next one starts them again (it would double
 them otherwise); a program that was started comes back with the manager, a stopped one does not.
@@ -14,11 +15,8 @@ them otherwise); a program that was started comes back with the manager, a stopp
 from __future__ import annotations
 
 import json
-import math
 import os
-import shlex
 import signal
-import sys
 import time
 import xmlrpc.client
 from contextlib import suppress
@@ -31,41 +29,28 @@ from supervisor.xmlrpc import Faults
 from blumeops.base.errors import BlumeError, EngineError, Unavailable
 from blumeops.base.files import PRIVATE, private_folder, write_whole
 from blumeops.base.processes import run
-from blumeops.engines.local import launch, leftovers, limits
-from blumeops.engines.local.daemon import Daemon, plain
-from blumeops.engines.local.manager import Process, ProcessSpec, RunState
+from blumeops.engines.local import definitions, launch, leftovers, limits
+from blumeops.engines.local.daemon import Daemon
+from blumeops.engines.local.manager import USUAL, BackOff, Ends, Process, ProcessSpec, RunState
 
-YOUNG = 5
-"""A program that ends before it is this many seconds old is started again later and later (1 s, 2 s, 3 s …)."""
+LOG_BYTES = 10 << 20
+"""Bytes of a log from which on it is set aside, and another one begun."""
 
 STATES: dict[str, RunState] = {
     "STARTING": "starting", "RUNNING": "running", "BACKOFF": "crashed", "EXITED": "crashed", "FATAL": "crashed",
 }  # fmt: skip
 
-PROGRAM = """\
-[program:{name}]
-command={command}
-autostart={autostart}
-autorestart={restart}
-startsecs={young}
-startretries={retries}
-stopsignal={signal}
-stopwaitsecs={seconds}
-stopasgroup=true
-killasgroup=true
-redirect_stderr=true
-stdout_logfile={log}
-stdout_logfile_maxbytes=10MB
-stdout_logfile_backups=3
-"""
-
 
 class Supervisor:
-    """`ProcessManager` by supervisord. `folder`: its state; `sockets`: a short folder of ours for its socket."""
+    """`ProcessManager` by supervisord. `folder`: its state; `sockets`: a short folder of ours for its socket;
+    `back_off`: how programs that keep ending are started again."""
 
-    def __init__(self, folder: Path, sockets: Path) -> None:
+    def __init__(
+        self, folder: Path, sockets: Path, back_off: BackOff = USUAL, log_bytes: int = LOG_BYTES
+    ) -> None:  # fmt: skip
         """Raises UserError `BLU714` for a path that supervisor's configuration cannot name."""
         self.folder = folder
+        self._back_off, self._log_bytes = back_off, log_bytes
         self._daemon = Daemon(folder, sockets)
 
     def ensure_running(self) -> bool:
@@ -96,13 +81,7 @@ class Supervisor:
     def defined(self, name: str) -> ProcessSpec | None:
         """See `ProcessManager`."""
         try:
-            form = json.loads(self._spec_file(name).read_text())
-            form["env"].pop(leftovers.MARK)
-            form.pop("record")
-            form.pop("limit", None)
-            paths = {"cwd": Path(form["cwd"]), "log": Path(form["log"])}
-            words = {"argv": tuple(form["argv"]), "clear": tuple(form.get("clear", ()))}
-            return ProcessSpec(**form | paths | words)
+            return definitions.spec_in(self._spec_file(name).read_bytes())
         except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
             return None
 
@@ -110,6 +89,10 @@ class Supervisor:
         """See `ProcessManager`."""
         spec = self.defined(name)
         self._set_autostart(name, spec is None or spec.restart)
+        if launch.ends_of(str(self._record(name))).get("waits"):  # it is asked for now
+            with suppress(xmlrpc.client.Fault):
+                self._daemon.call("stopProcess", name, True)
+        self._ends(name).unlink(missing_ok=True)
         try:
             self._daemon.call("startProcess", name, False)
         except xmlrpc.client.Fault as fault:
@@ -150,6 +133,7 @@ class Supervisor:
             self._conf_file(name).unlink(missing_ok=True)
             self._spec_file(name).unlink(missing_ok=True)
             self._record(name).unlink(missing_ok=True)
+            self._ends(name).unlink(missing_ok=True)
             with suppress(Unavailable):
                 self._forget_group(name)
 
@@ -159,13 +143,7 @@ class Supervisor:
             infos = self._daemon.call("getAllProcessInfo")
         except Unavailable:
             return {}
-        return {
-            info["name"]: Process(
-                STATES.get(info["statename"], "stopped"), info["pid"], float(info["start"]),
-                info["exitstatus"] if info["statename"] == "EXITED" else None, float(info["stop"]),
-            )
-            for info in infos
-        }  # fmt: skip
+        return {info["name"]: self._seen(info) for info in infos}
 
     def has_begun(self, name: str) -> bool:
         """See `ProcessManager`."""
@@ -235,6 +213,8 @@ class Supervisor:
         leftovers.end_marked(self.folder / "programs")
         for file in (self.folder / "programs").glob("*.json"):
             self._clear(file.stem)
+        for file in (self.folder / "pids").glob("*.ends"):  # what ended now was not by itself
+            file.unlink(missing_ok=True)
 
     def _clear(self, name: str) -> None:
         spec = self.defined(name)
@@ -244,15 +224,26 @@ class Supervisor:
 
     # one program
 
+    def _seen(self, info: dict[str, Any]) -> Process:
+        """A program as supervisor tells it, which does not know that it may still wait to become itself."""
+        state, pid, since = STATES.get(info["statename"], "stopped"), info["pid"], float(info["start"])
+        told, now = launch.ends_of(str(self._record(info["name"]))), time.time()
+        before = launch.lately(told.get("ends", []), now, self._back_off.window)
+        waits = told.get("waits", 0.0) if pid and told.get("pid") == pid else 0.0
+        if waits:
+            state, pid = "crashed", 0
+        elif pid and told.get("pid") == pid and told["since"]:
+            since = told["since"]
+            state = "starting" if now - since < self._back_off.young else "running"
+        # An end that it was not started after yet is not among those told.
+        count = len(before) + (state == "crashed" and not waits)
+        code = info["exitstatus"] if info["statename"] == "EXITED" else None
+        ends = Ends(count, self._back_off.window, told.get("log", 0), waits) if count else Ends()
+        return Process(state, pid, since, code, float(info["stop"]), ends)
+
     def _conf(self, spec: ProcessSpec, started: bool) -> str:
-        script = Path(launch.__file__)
-        words = (sys.executable, "-I", "-S", str(script), str(self._spec_file(spec.name)))
-        return PROGRAM.format(
-            name=spec.name, command=plain(" ".join(map(shlex.quote, words))), autostart=str(started).lower(),
-            restart=str(spec.restart).lower(), young=YOUNG if spec.restart else 0,
-            retries=1000000 if spec.restart else 0, signal=spec.stop_signal,
-            seconds=math.ceil(spec.stop_seconds), log=plain(spec.log),
-        )  # fmt: skip
+        form = self._spec_file(spec.name)
+        return definitions.section(spec, form, self._back_off.young, self._log_bytes, started)
 
     def _group(self, name: str) -> Path | None:
         """The control group that the program was given at its definition."""
@@ -262,16 +253,8 @@ class Supervisor:
             return None
 
     def _launch_form(self, spec: ProcessSpec) -> dict[str, Any]:
-        found = limits.limits_for(self.folder)
-        group = found.group(spec.name)
-        return {
-            "name": spec.name, "argv": list(spec.argv), "env": spec.env | {leftovers.MARK: str(self._mark(spec.name))},
-            "cwd": str(spec.cwd), "log": str(spec.log), "stop_signal": spec.stop_signal,
-            "stop_seconds": spec.stop_seconds, "user": spec.user, "group": spec.group, "restart": spec.restart,
-            "clear": list(spec.clear), "record": str(self._record(spec.name)),
-            "reads_all": spec.reads_all, "memory": spec.memory,
-            "limit": {"group": str(group), "file": found.file} if group and spec.memory else None,
-        }  # fmt: skip
+        mark, record = self._mark(spec.name), self._record(spec.name)
+        return definitions.launch_form(spec, mark, record, limits.limits_for(self.folder), self._back_off)
 
     def _set_autostart(self, name: str, started: bool) -> None:
         """Only for the next supervisord: this one does not read the file again."""
@@ -305,6 +288,9 @@ class Supervisor:
 
     def _record(self, name: str) -> Path:
         return self.folder / "pids" / f"{name}.json"
+
+    def _ends(self, name: str) -> Path:
+        return self.folder / "pids" / f"{name}.json.ends"
 
     def _mark(self, name: str) -> Path:
         return self.folder / "programs" / name
