@@ -193,9 +193,9 @@ def test_a_container_that_keeps_ending_backs_off(state: Path, images: None) -> N
         until(lambda: "waits 60 s" in engine.observe()["web"].reason, 30)
         seen = engine.observe()["web"]
         assert (seen.state, seen.pid) == ("failed", 0)
-        assert seen.reason == (
-            "ended by itself, 2 times within 1 minutes, and waits 60 s before it starts again: no more"
-        )
+        words = "ended by itself, 2 times within 1 minutes, and waits 60 s before it starts again: "
+        assert seen.reason.startswith(words)
+        assert seen.reason.endswith("no more")
         assert podman("ps", "--all", "--quiet") == ""
     finally:
         engine.stop_all(["web"])
