@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from blumeops.engines.local import launch, leftovers
-from blumeops.engines.local.engine import LocalEngine
+from blumeops.engines.local.engine import LocalEngine, Observed
 from blumeops.engines.local.manager import BackOff, ProcessSpec
 from blumeops.render.local_unit import LocalUnit
 from tests.engines.local import units
@@ -82,7 +82,7 @@ def test_the_status_tells_of_it(hasty: LocalEngine, state: Path) -> None:
     apply(hasty, looping(), "started")
     user = units.web("two").model_copy(update={"unit": "user", "needs": ("web",)})
     until(lambda: len(starts(state)) >= 3, 30)
-    seen = []
+    seen = list[Observed]()
     while len(starts(state)) < 5 and len(seen) < 10_000:
         seen.append(hasty.observe()["web"])
     waiting = [each for each in seen if "waits" in each.reason]
