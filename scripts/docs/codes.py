@@ -169,7 +169,7 @@ MEANINGS = {
     "BLU516": "A secret that somebody else issues is not in the SOPS file: a person puts it there.",
     "BLU517": "The SOPS file holds a secret that nothing in the lab names.",
     "BLU518": "Two fields of one item have the same label: who asks for it by label gets an error.",
-    "BLU521": "A file of the push holds what looks like a secret; Git would keep it, for everybody with a clone.",
+    "BLU521": "A commit of the push has what looks like a secret in a file; everybody with a clone would get it.",
     "BLU522": "The scanner for secrets failed; the push is not taken unseen.",
     "BLU523": "A variable whose name says that it is a secret, or a Secret in a manifest, has its value in Git.",
     "BLU524": "The store of the lab's secrets cannot be asked: `op` or the Connect server. What runs, runs on.",

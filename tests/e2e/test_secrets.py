@@ -191,6 +191,13 @@ def test_a_push_with_a_secret_in_it_is_refused(site: Site, clone: Clone) -> None
     said = clone.push(code=1)
     assert "notes.md:3:5: BLU521 github-pat: looks like a secret" in said
     assert token not in said
+    # Taken out by a second commit it is in Git all the same: of main, of another branch, and of a tag.
+    (clone.path / "notes.md").write_text("# Notes\n")
+    clone.git("commit", "-qam", "Nothing to use")
+    for refs in (["HEAD:refs/heads/main"], ["HEAD:refs/heads/idea"], ["HEAD:refs/tags/t"]):
+        said = clone.git("push", "origin", *refs, code=1)
+        assert "mend that commit, for a later one leaves it in Git: git rebase -i" in said
+        assert token not in said
     allow = "secrets:\n  store: sops\n  vault: first\n  allow: [{file: notes.md, reason: it opens nothing at all}]"
     clone.change("secrets: {store: sops, vault: first}", allow, "Allow it", "lab.yaml")
     clone.push()

@@ -8,14 +8,16 @@ within the limits of a push, and never checked out.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from blumeops.base.findings import in_order
 from blumeops.checks.check import check_folder
 from blumeops.forge.clone import clone_at, merge_base, revision_of
 from blumeops.forge.git import reading_elsewhere
 from blumeops.forge.repository import Repository
+from blumeops.loop import leaks
 from blumeops.loop.admission import unconsented
 from blumeops.loop.controller import remote_lines
 from blumeops.loop.revision import Revision, read_revision
@@ -61,8 +63,18 @@ def between(folder: Path, before: str, after: str | None, *, parted: bool = Fals
     env = reading_elsewhere()
     with tempfile.TemporaryDirectory(prefix="blumeops-") as work:
         old = read_revision(repository, Path(work), begin, env)
-        new = read_revision(repository, Path(work), end, env, over=begin) if end else folder_as_revision(folder)
+        new = _searched(repository, Path(work), begin, end, env) if end else folder_as_revision(folder)
     return Between(old, new, tuple(_notes(repository, old, new, end is not None)))
+
+
+def _searched(repository: Repository, work: Path, begin: str, end: str, env: Mapping[str, str]) -> Revision:
+    """Revision `end`, and what looks like a secret in what it has and `begin` has not."""
+    revision = read_revision(repository, work, end, env)
+    found = leaks.search(repository, [(begin, end, "")], env, work, known=())
+    if not found.findings:
+        return revision
+    told = tuple(in_order([*revision.findings, *found.findings]))
+    return replace(revision, findings=told, checked=None, units={})
 
 
 def folder_as_revision(folder: Path) -> Revision:

@@ -16,7 +16,7 @@ from blumeops.base.files import clear_scratch, locked
 from blumeops.base.site import SiteFolder
 from blumeops.forge import gate, http, serve, tokens, webhooks
 from blumeops.forge.loopback import LoopbackOnly
-from blumeops.loop import control, metrics
+from blumeops.loop import control, leaks, metrics
 from blumeops.loop.controller import Controller
 from blumeops.loop.follower import Follower
 from blumeops.loop.jobs import Jobs
@@ -63,7 +63,9 @@ async def _serve(site: Site, folder: SiteFolder, port: int, dns: int) -> None:
     tcp = Starlette(routes=[*webhooks.routes(follower.webhook_secret, follower.wake), Mount("/", pages)])
     unix = Starlette(
         routes=[
-            *gate.routes(site.repository, controller.examine, controller.follow, follower.closed),
+            *gate.routes(
+                site.repository, controller.examine, controller.follow, leaks.searcher(site.work), follower.closed
+            ),
             *control.routes(controller, follower, jobs),
         ]
     )

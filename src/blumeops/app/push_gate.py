@@ -22,19 +22,17 @@ import psutil
 from blumeops.base.errors import BlumeError
 from blumeops.base.findings import errors
 from blumeops.base.limits import CPU_SECONDS, MEMORY, WALL_SECONDS, limit_this_process
-from blumeops.forge.gate import judge
-from blumeops.forge.git import ZERO, printable, reading_elsewhere
+from blumeops.forge.gate import Looked, Update, judge
+from blumeops.forge.git import printable, reading_elsewhere
 from blumeops.forge.hook_client import QUARANTINE
 from blumeops.forge.own_hook import REFUSED
 from blumeops.forge.repository import Repository
+from blumeops.loop import leaks
 from blumeops.loop.admission import unconsented
 from blumeops.loop.controller import plan_lines, remote_lines
 from blumeops.loop.revision import Revision, read_revision
 from blumeops.plan.compare import compare
 from blumeops.plan.exposure import exposure, exposure_lines
-
-Update = tuple[str, str, str]
-"""Old and new revision, and the full name of the ref."""
 
 
 @dataclass
@@ -53,8 +51,7 @@ class _Gate:
         self, repository: Repository, old: str | None, new: str, env: Mapping[str, str]
     ) -> Generator[str, None, bool]:
         """What `judge` asks about the branch: every finding, and nothing changes of who reaches what if that counts."""
-        known = old if old and repository.has(old) else ZERO
-        after = read_revision(repository, self.work, new, env, over=known)
+        after = read_revision(repository, self.work, new, env)
         yield from map(str, after.findings)
         short = self.branch.removeprefix("refs/heads/")
         if after.checked is None:
@@ -137,11 +134,17 @@ def _judged(gate: _Gate, hook: str) -> bool:
     env = _environment()
     lines = sys.stdin.buffer.read().decode("utf-8", "surrogateescape").split("\n")
     found = [_pushed(line) if hook == "pre-push" else _received(line) for line in lines if line]
-    # A forge keeps refs of its own (pull requests); in a clone only what leads to the branch is anybody's business.
+    # A forge keeps refs of its own (pull requests); in a clone only what leads to the branch is anybody's business. For
+    # secrets all are searched: each takes files to where others are.
     updates = [
         each for each in found if each[2].startswith("refs/heads/") and (hook != "pre-push" or each[2] == gate.branch)
     ]
-    judged = judge(repository, updates, env, gate.examine, gate.branch)
+    known = leaks.FETCHED if hook == "pre-push" else leaks.ANY
+
+    def search(*_: object) -> Looked:
+        return leaks.search(repository, found, env, gate.work, known=known, branch=gate.branch)
+
+    judged = judge(repository, updates, env, gate.examine, search, gate.branch)
     try:
         while True:
             _say(next(judged))

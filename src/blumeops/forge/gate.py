@@ -1,7 +1,8 @@
 """The server's side of the hooks: which pushes land, and what the person who pushed sees meanwhile.
 
 What enters: a hook's question on the controller's unix socket. What leaves: lines, as they come, and the exit
-status. Every branch is looked at by `inspect`; only `main` is examined before it lands and followed after it.
+status. Every branch is looked at by `inspect`, and all that is new is searched; only `main` is examined before it lands
+and followed after it.
 A question whose asker goes away is dropped: nobody is told yes any more.
 """
 
@@ -13,6 +14,7 @@ import re
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
@@ -21,16 +23,31 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from blumeops.base.errors import BlumeError
-from blumeops.base.findings import errors
+from blumeops.base.findings import Finding, errors
 from blumeops.forge.git import ZERO, printable
 from blumeops.forge.history import BRANCH
 from blumeops.forge.hook_client import QUARANTINE, SHOWN, STATUS
 from blumeops.forge.inspect import look
 from blumeops.forge.repository import Repository
 
+Update = tuple[str, str, str]
+"""Old and new revision, and the full name of the ref."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a search found, and what a person must know of what it did not look through."""
+
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 Examine = Callable[[Repository, str | None, str, Mapping[str, str]], Generator[str, None, bool]]
 """(repository, main's revision or None, the pushed one, environment of its quarantine): yields lines for the
 person, returns whether the revision may land. Runs in a thread of its own, one push at a time."""
+
+Search = Callable[[Repository, Sequence[Update], Mapping[str, str]], Looked]
+"""(repository, updates, environment of their quarantine): what of it nobody may have. Runs beside the examination."""
 
 Follow = Callable[[str], AsyncIterator[str]]
 """(main's new revision): lines that tell how it is applied, until it has settled."""
@@ -46,13 +63,15 @@ Closed = Callable[[], str]
 """Why no push is taken now; empty while pushes are."""
 
 
-def routes(repository: Repository, examine: Examine, follow: Follow, closed: Closed = lambda: "") -> list[Route]:
+def routes(
+    repository: Repository, examine: Examine, follow: Follow, search: Search, closed: Closed = lambda: ""
+) -> list[Route]:
     """The routes that the hooks ask, for the application behind the unix socket."""
     one_at_a_time = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gate")
 
     async def pre_receive(request: Request) -> Response:
         env, updates = _question(repository, await request.body())
-        judged = _refuse(reason) if (reason := closed()) else judge(repository, updates, env, examine)
+        judged = _refuse(reason) if (reason := closed()) else judge(repository, updates, env, examine, search)
         return StreamingResponse(_in_thread(one_at_a_time, judged), media_type="text/plain")
 
     async def post_receive(request: Request) -> Response:
@@ -66,7 +85,7 @@ def routes(repository: Repository, examine: Examine, follow: Follow, closed: Clo
     ]
 
 
-def _question(repository: Repository, body: bytes) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
+def _question(repository: Repository, body: bytes) -> tuple[dict[str, str], list[Update]]:
     """The quarantine's environment and the updates (old, new, ref). A line that is neither gives a 400."""
     about, _, lines = body.decode("utf-8", "surrogateescape").partition("\n\n" if not body.startswith(b"\n") else "\n")
     env = dict(line.partition("=")[::2] for line in about.splitlines())
@@ -87,12 +106,33 @@ def _refuse(reason: str) -> Generator[str, None, bool]:
 
 
 def judge(
-    repository: Repository, updates: Sequence[tuple[str, str, str]], env: Mapping[str, str], examine: Examine,
+    repository: Repository, updates: Sequence[Update], env: Mapping[str, str], examine: Examine, search: Search,
     branch: str = BRANCH,
 ) -> Generator[str, None, bool]:  # fmt: skip
-    """Lines, and whether the push of `updates` (old, new, ref) may land: all of its refs or none. `branch`: the full
-    name of the one that the lab is made from."""
-    for old, new, ref in updates:
+    """Lines, and whether the push of `updates` may land: all of its refs or none. `branch`: the full name of the one
+    that the lab is made from."""
+    if not (yield from _looked_at(repository, updates, env, branch)):
+        return False
+    with ThreadPoolExecutor(1, thread_name_prefix="search") as beside:
+        searched = beside.submit(search, repository, updates, env)
+        may_land = True
+        for old, new, ref in updates:
+            if ref == branch:
+                may_land = yield from examine(repository, None if old == ZERO else old, new, env)
+        looked = searched.result()
+    yield from looked.notes
+    yield from map(str, looked.findings)
+    if count := len(looked.findings):
+        yield f"refused: {f'{count} values look like secrets' if count > 1 else 'a value looks like a secret'}"
+        return False
+    return may_land
+
+
+def _looked_at(
+    repository: Repository, updates: Sequence[Update], env: Mapping[str, str], branch: str
+) -> Generator[str, None, bool]:
+    """Whether each is what it may be, by its name and by the paths in it."""
+    for _, new, ref in updates:
         short = ref.removeprefix("refs/heads/")
         if not ref.startswith(("refs/heads/", "refs/tags/")):
             yield f"refused: {printable(ref)} is neither a branch nor a tag"
@@ -107,8 +147,6 @@ def judge(
             yield str(finding)
         if errors(findings):
             yield f"refused: {printable(short)} stays where it was"
-            return False
-        if ref == branch and not (yield from examine(repository, None if old == ZERO else old, new, env)):
             return False
     return True
 

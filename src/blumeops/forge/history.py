@@ -16,7 +16,7 @@ from pathlib import Path
 from blumeops.base.errors import UserError
 from blumeops.base.files import cannot_write
 from blumeops.base.processes import run
-from blumeops.forge.git import ZERO, beginning, blobs, commit_id, environment, git, printable
+from blumeops.forge.git import beginning, blobs, commit_id, environment, git, printable
 from blumeops.forge.inspect import FOLDER, LINK, PROGRAM, Entry, look
 
 BRANCH = "refs/heads/main"
@@ -118,13 +118,6 @@ class History:
         left_out = [f":(exclude,top,literal){path}" for path in ignoring]
         names = git(self.path, "diff-tree", "-r", "--name-only", commit_id(one), commit_id(other), "--", ".", *left_out)
         return bool(names)
-
-    def changed(self, old: str, new: str, env: Mapping[str, str] | None = None) -> list[str]:
-        """The paths that are new or other in `new` than in `old` (ZERO: all of them); `env` names a quarantine."""
-        listed = ["ls-tree", "-r", "--name-only", "-z", commit_id(new)]
-        if old != ZERO:
-            listed = ["diff-tree", "-r", "--name-only", "--diff-filter=d", "-z", commit_id(old), commit_id(new)]
-        return [os.fsdecode(path) for path in git(self.path, *listed, env=env).split(b"\0") if path]
 
     def content(self, revision: str, path: str) -> bytes | None:
         """A file of a revision; None where there is none."""

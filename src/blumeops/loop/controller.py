@@ -14,7 +14,6 @@ from contextlib import suppress
 from blumeops.base.errors import BlumeError
 from blumeops.base.findings import Finding, errors, in_order
 from blumeops.engines.local.engine import Observed
-from blumeops.forge.git import ZERO
 from blumeops.forge.repository import Repository
 from blumeops.lab.settings import Gitops
 from blumeops.loop import rollback
@@ -102,7 +101,7 @@ class Controller:
         self, repository: Repository, old: str | None, new: str, env: Mapping[str, str]
     ) -> Generator[str, None, bool]:
         """The push gate: findings and, when none refuses it, the plan. Runs in the gate's thread."""
-        revision = read_revision(repository, self.site.work, new, env, over=old or ZERO)
+        revision = read_revision(repository, self.site.work, new, env)
         engine = self.site.engine(no_secrets)
         found = hindrances(revision, self.site.lab, self.site.stores, engine.applied())
         told = in_order([*revision.findings, *found])

@@ -22,6 +22,7 @@ from blumeops.forge.gate import judge
 from blumeops.forge.git import ZERO
 from blumeops.forge.history import BRANCH
 from blumeops.forge.statuses import State, Status
+from blumeops.loop import leaks
 from blumeops.loop.controller import Controller
 from blumeops.loop.reporter import Reporter
 from blumeops.loop.revision import Revision, read_revision
@@ -222,7 +223,8 @@ class Follower:
         if main and not record.seen and self.site.repository.follows(main, revision):
             return self._wrong(record, f"its {branch} is behind ours ({revision[:8]}, not {main[:8]}): push there")
         lines = [f"{branch} of {source.remote.url} is at {revision[:8]}"]
-        judged = judge(self.site.repository, [(main or ZERO, revision, BRANCH)], env, self.controller.examine)
+        updates = [(main or ZERO, revision, BRANCH)]
+        judged = judge(self.site.repository, updates, env, self.controller.examine, leaks.searcher(self.site.work))
         accepted = False
         while True:
             try:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from blumeops.base.errors import BlumeError
 from blumeops.base.files import scratch
-from blumeops.base.findings import Finding, Place, in_order
+from blumeops.base.findings import Finding, Place
 from blumeops.checks.check import CheckedLab, check
 from blumeops.forge.repository import Repository
 from blumeops.lab.load import load
@@ -17,7 +16,7 @@ from blumeops.lab.settings import SecretsSetting
 from blumeops.loop import probe
 from blumeops.render import local
 from blumeops.render.local_unit import LocalUnit
-from blumeops.secrets import scan, sops
+from blumeops.secrets import sops
 from blumeops.secrets.store import Store
 from blumeops.secrets.stores import Stores
 
@@ -34,27 +33,12 @@ class Revision:
     """The content of its SOPS file."""
 
 
-def read_revision(
-    repository: Repository,
-    work: Path,
-    name: str,
-    env: Mapping[str, str] | None = None,
-    *,
-    over: str | None = None,
-) -> Revision:
-    """Check and render revision `name`; `env` names the quarantine of a push that is not accepted yet.
-
-    `over`: the revision before a push, `ZERO` for none: what it changes is looked through for secrets.
-    """
-    with scratch(work, "revision-") as folder, ThreadPoolExecutor(1) as beside:
+def read_revision(repository: Repository, work: Path, name: str, env: Mapping[str, str] | None = None) -> Revision:
+    """Check and render revision `name`; `env` names the quarantine of a push that is not accepted yet."""
+    with scratch(work, "revision-") as folder:
         try:
             repository.export(name, folder / "lab", env)
-            paths = repository.changed(over, name, env) if over else []
-            leaks = beside.submit(scan.look, folder / "lab", paths, work)
             findings, passed = _checked(folder / "lab")
-            known = passed.lab.settings.secrets if passed else SecretsSetting()
-            if leaked := [each for each in leaks.result() if not known.allows(each.place.file, each.subject)]:
-                findings, passed = tuple(in_order([*findings, *leaked])), None
         except BlumeError as error:
             place = error.place or Place("lab.yaml", 1, 1)
             finding = Finding(error.code, place, error.subject.replace(str(folder / "lab"), "lab"), error.message)

@@ -1,4 +1,4 @@
-"""Files of a push enter; findings leave for what looks like a secret in them. The values themselves are in none.
+"""Files of a push enter; what looks like a secret in them leaves, by file, line and rule. The values are not told.
 
 The rules are Betterleaks' (https://betterleaks.com, the successor of Gitleaks), a program: settings, ignore lists and
 marks in the files do not count, since whoever pushes writes those. What is none is named in `lab.yaml`, with a reason.
@@ -11,22 +11,34 @@ import os
 import re
 import shutil
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from blumeops.base.errors import EngineError
 from blumeops.base.files import scratch
-from blumeops.base.findings import Finding, Place, in_order
 from blumeops.base.processes import run
 from blumeops.secrets import sops
 
-LARGEST = 1
-"""MiB: larger files are not looked at."""
-_SECONDS = 60.0
+SECONDS = 60.0
 _NAMED = re.compile(r"""[^:=]*[:=]\s*["']?(op://[A-Za-z0-9._/ -]+|\{\{[^{}]*\}\})["']?\s*([,}#]|$)""")
 _ROOM = 'ulimit -S -v "$(ulimit -H -v)" 2>/dev/null; exec "$@"'
 """Go reserves far more addresses than it uses (45 MB): the ceiling of who calls it is no measure for it."""
 _LEAKS = 1
+_PART = re.compile(r"[^/\0-\x1f\x7f]{1,200}")
+_DEEPEST = 32
+_CIPHERTEXT = re.compile(rb"(?m)ENC\[AES256_GCM,[^\]\n]*\]|^sops:\n(?:[ \t].*\n?|\n)*")
+"""What SOPS writes: encrypted values, and its own data at the end."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Leak:
+    """What looks like a secret: in which of the files, from 0; line and column from 1; by which rule."""
+
+    at: int
+    line: int
+    column: int
+    rule: str
 
 
 def program() -> str | None:
@@ -35,50 +47,60 @@ def program() -> str | None:
     return str(own) if own.is_file() else shutil.which("betterleaks")
 
 
-def look(folder: Path, paths: Iterable[str], work: Path) -> list[Finding]:
-    """What looks like a secret in those files below `folder`, in their order. Links are not followed, and the SOPS file
-    is not looked at: what is in it is encrypted, which others check. None where there is no scanner.
+def look(files: Iterable[tuple[str, bytes]], work: Path, seconds: float = SECONDS) -> list[Leak]:
+    """What looks like a secret in these files (path, content), in their order; none where there is no scanner. The
+    paths are nowhere written to as they are: they may be anything. Of a SOPS file what is encrypted is not looked at.
 
-    Raises EngineError `BLU902` when it takes longer than a minute, `BLU522` when it fails.
+    Raises EngineError `BLU902` when it takes longer than `seconds`, `BLU522` when it fails.
     """
     found = program()
-    wanted = [path for path in paths if path != sops.NAME and _is_file(folder / path)]
-    if not found or not wanted:
+    if not found:
         return []
     with scratch(work, "scan-") as place:
-        for path in wanted:
-            (place / "files" / path).parent.mkdir(parents=True, exist_ok=True)
-            os.link(folder / path, place / "files" / path)
+        count = 0
+        for count, (path, content) in enumerate(files, 1):
+            file = place / "files" / str(count - 1) / _legal(path)
+            file.parent.mkdir(parents=True)
+            file.write_bytes(_clear(content) if path == sops.NAME else content)
+        if not count:
+            return []
         report = place / "report.json"
         argv = [
             "/bin/sh", "-c", _ROOM, "sh", found, "files", "--silent", "--no-banner", "--redact",
             "--no-allow-signatures", "--regex-engine=stdlib", "--max-archive-depth=0",
-            f"--max-target-megabytes={LARGEST}", f"--output={report}", f"--exit-code={_LEAKS}",
+            f"--output={report}", f"--exit-code={_LEAKS}",
         ]  # fmt: skip
         env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(place), "GOMEMLIMIT": "256MiB"}
-        done = run(argv, env=env, cwd=place, seconds=_SECONDS)
+        done = run(argv, env=env, cwd=place, seconds=seconds)
         if done.code not in (0, _LEAKS) or not report.is_file():
             raise EngineError("BLU522", "betterleaks", f"failed: {done.words}", "look for secrets by hand")
-        told = [_finding(each) for each in json.loads(report.read_bytes())["findings"]]
-        return in_order(each for each in told if not _names_one(folder, each.place))
+        told = json.loads(report.read_bytes())["findings"]
+        return sorted({_leak(each) for each in told if not _names_one(place, each["location"])})
 
 
-def _is_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
+def _legal(path: str) -> Path:
+    """The same path where it is harmless, since some rules go by it; else a plain name."""
+    parts = path.split("/")
+    harmless = len(parts) <= _DEEPEST and len(os.fsencode(path)) <= 512 and all(
+        _PART.fullmatch(part) and part not in {".", ".."} and part.lower() != ".git" for part in parts
+    )  # fmt: skip
+    return Path(path if harmless else "file")
 
 
-def _names_one(folder: Path, place: Place) -> bool:
+def _clear(content: bytes) -> bytes:
+    """A SOPS file without what is encrypted in it, every line where it was."""
+    return _CIPHERTEXT.sub(lambda found: b"\n" * found[0].count(b"\n"), content)
+
+
+def _names_one(place: Path, location: Mapping[str, object]) -> bool:
     """Whether a reference or a lookup stands there, and no value: rules go by the key before it."""
-    lines = (folder / place.file).read_bytes().decode(errors="replace").split("\n")
-    return bool(_NAMED.match(lines[place.line - 1][max(place.column - 2, 0) :]))
+    lines = (place / str(location["path"])).read_bytes().decode(errors="replace").split("\n")
+    line, column = int(str(location["start_line"])), int(str(location["start_column"]))
+    return bool(_NAMED.match(lines[line - 1][max(column - 2, 0) :]))
 
 
-def _finding(found: dict[str, object]) -> Finding:
+def _leak(found: Mapping[str, object]) -> Leak:
     location = found["location"]
     assert isinstance(location, dict)
-    file = str(location["path"]).removeprefix("files/")
-    place = Place(file, int(location["start_line"]), int(location["start_column"]))
-    hint = "take it out of Git, and no longer use it; or say in lab.yaml: secrets: {allow: [{file, rule, reason}]}"
-    return Finding(
-        "BLU521", place, str(found["rule_id"]), "looks like a secret, and everybody with the files has it", hint
-    )
+    number = int(str(location["path"]).split("/")[1])
+    return Leak(number, int(location["start_line"]), int(location["start_column"]), str(found["rule_id"]))

@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ import psutil
 from starlette.applications import Starlette
 
 from blumeops.forge import gate, http, tokens
+from blumeops.forge.gate import Looked, Update
 from blumeops.forge.repository import Repository
 from blumeops.forge.serve import serve
 from tests.eventually import eventually
@@ -26,6 +27,11 @@ def accept(repository: Repository, old: str | None, new: str, env: Mapping[str, 
     """The gate that lets everything in."""
     yield "looked"
     return True
+
+
+def unsearched(repository: Repository, updates: Sequence[Update], env: Mapping[str, str]) -> Looked:
+    """The search that looks through nothing."""
+    return Looked()
 
 
 async def settled(revision: str) -> AsyncIterator[str]:
@@ -43,6 +49,7 @@ class Live:
     repository: Repository
     examine: gate.Examine = accept
     follow: gate.Follow = settled
+    search: gate.Search = unsearched
     pushes: int = 0
 
     @classmethod
@@ -79,7 +86,7 @@ class Live:
 
     async def serve(self, stop: asyncio.Event, ready: asyncio.Event) -> None:
         """Both doors, as `app.py` opens them."""
-        hooks = Starlette(routes=gate.routes(self.repository, self._examine, self._follow))
+        hooks = Starlette(routes=gate.routes(self.repository, self._examine, self._follow, self.search))
         forge = http.application(self.repository, self.token, self._pushed)
         await serve(forge, self.port, hooks, self.state / "control.sock", stop, ready)
 

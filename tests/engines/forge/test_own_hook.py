@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from blumeops.secrets import scan
+from tests.engines.forge.histories import history
 from tests.engines.forge.hooked import FORGEJO, LABS, Hooked, blumeops
 from tests.engines.forge.live import Client
 from tests.engines.forge.test_forge_hostile import FILE, HOSTILE, Entries, named, sized
@@ -252,7 +253,30 @@ def test_a_secret_is_refused_here_too(hooked: Hooked) -> None:
     said = hooked.push(code=1)
     assert "notes.md:1:" in said
     assert "BLU521" in said
+    assert "refused: a value looks like a secret" in said
     assert token not in said
+    # A commit that takes it out again leaves it in Git, on whatever ref.
+    hooked.client.commit("notes.md", b"gone\n")
+    brings = hooked.client.git("rev-parse", "HEAD~1")
+    for refs in (["HEAD:refs/heads/main"], ["HEAD:refs/heads/idea"], ["HEAD:refs/tags/t"], ["main", "main:idea"]):
+        said = hooked.push(*refs, code=1)
+        assert f"git rebase -i {brings[:8]}^" in said
+        assert token not in said
+    assert hooked.at("refs/heads/idea") == hooked.at("refs/tags/t") == ""
+    allow = "secrets: {allow: [{file: notes.md, reason: it opens nothing at all}], store: sops, vault: first}"
+    hooked.change("secrets: {store: sops, vault: first}", allow, "lab.yaml")
+    hooked.push("HEAD:refs/heads/main", "HEAD:refs/heads/idea", "HEAD:refs/tags/t")
+
+
+def test_a_long_history_is_taken_in_time(hooked: Hooked) -> None:
+    """60 MB of earlier commits at a first push: it lands within the ceilings of a hook."""
+    if not scan.program():
+        pytest.skip("there is no betterleaks on this machine")
+    history(hooked.client, 3000, 20_000)
+    hooked.client.git("merge", "-q", "--allow-unrelated-histories", "-m", "long", "long")
+    started = time.monotonic()
+    assert "plan: 3 units change" in hooked.push()
+    assert time.monotonic() - started < 45
 
 
 def test_forgejos_own_hooks_stay_and_are_asked(tmp_path: Path) -> None:

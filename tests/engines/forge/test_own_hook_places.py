@@ -141,6 +141,22 @@ def test_a_clone_judges_what_leaves_it(hooked: Hooked) -> None:
     hooked.push("--no-verify", "HEAD:refs/heads/main")
 
 
+def test_a_clone_keeps_a_secret_that_a_later_commit_takes_out(hooked: Hooked) -> None:
+    """Whatever ref it would leave by; what the remote has already is not held against a push."""
+    blumeops("hook", "install", hooked.client.folder)
+    hooked.push()
+    token = "ghp_" + "1aB2cD3eF4gH5iJ6kL7mN8oP9qR0sT1uV2wX"
+    hooked.client.commit("notes.md", f"token = {token}\n".encode())
+    hooked.client.commit("notes.md", b"gone\n")
+    for ref in ("main", "heads/idea", "tags/t"):
+        said = hooked.push(f"HEAD:refs/{ref.replace('main', 'heads/main')}", code=1)
+        assert "notes.md:1:" in said
+        assert "BLU521" in said
+        assert token not in said
+    hooked.push("--no-verify", "HEAD:refs/heads/main")
+    hooked.push("HEAD:refs/heads/idea", "HEAD:refs/tags/t")
+
+
 def test_a_clone_that_does_not_know_what_is_there(hooked: Hooked, tmp_path: Path) -> None:
     """The branch has moved meanwhile: there is nothing to compare with, so what must be compared is refused."""
     hooked.push()

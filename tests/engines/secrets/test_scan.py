@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import random
 import string
+from collections.abc import Mapping
 from pathlib import Path
 
+import pyrage  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 from blumeops.base.errors import EngineError
 from blumeops.lab.settings import SecretsSetting
-from blumeops.secrets import scan
+from blumeops.secrets import scan, sops
+from blumeops.secrets.references import Reference
 
 
 def made_up(seed: int, length: int) -> str:
@@ -19,51 +22,53 @@ def made_up(seed: int, length: int) -> str:
     return "".join(random.Random(seed).choices(string.ascii_letters + string.digits, k=length))  # no secret
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Path:
-    """A lab's folder with two secrets in it, and what is none."""
-    folder = tmp_path / "lab"
-    (folder / "services").mkdir(parents=True)
-    password = made_up(1, 20)
-    (folder / "services" / "a.yaml").write_text(f"# gitleaks:allow betterleaks:allow\nTOOL_PASSWORD: {password}\n")
-    (folder / "notes.md").write_text(f"fine\n\nghp_{made_up(2, 36)}  # gitleaks:allow\n")
-    clean = "x: {admin_password: op://blumeops/miniflux/admin-password}\napi_token: '{{ secrets.token }}'\n"
-    (folder / "clean.yaml").write_text(f"{clean}digest: sha256:{'0f' * 32}\n")
-    (folder / "secrets.sops.yaml").write_text(f"token: ghp_{made_up(3, 36)}\n")
-    (folder / "link").symlink_to("notes.md")
-    (folder / ".betterleaks.toml").write_text('title = "mine"\n')
-    return folder
+FILES = {
+    "services/a.yaml": f"# gitleaks:allow betterleaks:allow\nTOOL_PASSWORD: {made_up(1, 20)}\n",
+    "notes.md": f"fine\n\nghp_{made_up(2, 36)}  # gitleaks:allow\n",
+    "clean.yaml": "x: {admin_password: op://blumeops/miniflux/admin-password}\napi_token: '{{ secrets.token }}'\n"
+    f"digest: sha256:{'0f' * 32}\n",
+    ".betterleaks.toml": 'title = "mine"\n',
+}
+"""Two secrets, and what is none."""
 
 
-def names(folder: Path) -> list[str]:
-    """Every file."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+def looked(files: Mapping[str, str], work: Path) -> set[tuple[str, int, str]]:
+    """Path, line and rule of what is found."""
+    names = list(files)
+    told = scan.look(((name, text.encode()) for name, text in files.items()), work)
+    return {(names[leak.at], leak.line, leak.rule) for leak in told}
 
 
-def test_what_looks_like_a_secret_is_found_with_its_line(lab: Path, tmp_path: Path) -> None:
-    """Marks and settings in the files do not count; links and the SOPS file are passed over; no value is told."""
-    found = scan.look(lab, names(lab), tmp_path)
-    told = {(each.code, each.place.file, each.place.line, each.subject) for each in found}
-    assert told == {
-        ("BLU521", "notes.md", 3, "github-pat"), ("BLU521", "services/a.yaml", 2, "generic-password"),
-    }  # fmt: skip
-    text = "\n".join(map(str, found))
-    assert made_up(1, 20) not in text
-    assert made_up(2, 36) not in text
-    assert sorted(os.listdir(tmp_path)) == [".lock", "lab"]
+def test_what_looks_like_a_secret_is_found_with_its_line(tmp_path: Path) -> None:
+    """Marks and settings in the files do not count, references are none, and nothing is left behind."""
+    assert looked(FILES, tmp_path) == {("notes.md", 3, "github-pat"), ("services/a.yaml", 2, "generic-password")}
+    assert os.listdir(tmp_path) == [".lock"]
+    assert looked({}, tmp_path) == set()
 
 
-def test_only_the_files_that_are_named_are_looked_at(lab: Path, tmp_path: Path) -> None:
-    """What a push does not change is not held against it."""
-    assert scan.look(lab, ["clean.yaml", "gone.yaml"], tmp_path) == []
-    assert [each.place.file for each in scan.look(lab, ["notes.md"], tmp_path)] == ["notes.md"]
+@pytest.mark.parametrize("path", ["../../out", "/etc/x", "a/../b", ".git/config", "a\nb", "x" * 300, "d/" * 40, ""])
+def test_a_path_leads_nowhere(path: str, tmp_path: Path) -> None:
+    """Paths of commits that nobody looked at: their files are looked through, and nothing is written elsewhere."""
+    assert looked({path: FILES["notes.md"], "b": "b"}, tmp_path / "work") == {(path, 3, "github-pat")}
+    assert os.listdir(tmp_path) == ["work"]
 
 
-def test_a_scanner_that_fails_is_an_error(lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_sops_file_what_is_encrypted_is_none(tmp_path: Path) -> None:
+    """What somebody wrote into it in the clear is found, at its line."""
+    identity = pyrage.x25519.Identity.generate()
+    values = {Reference.parse(f"op://lab/tool/{name}"): made_up(at, 40) for at, name in enumerate("abcdef")}
+    text = sops.encrypt(values, [str(identity.to_public())]).decode()
+    assert looked({sops.NAME: text}, tmp_path) == set()
+    lines = text.split("\n")
+    lines.insert(3, f"        clear: ghp_{made_up(3, 36)}")
+    assert looked({sops.NAME: "\n".join(lines)}, tmp_path) == {(sops.NAME, 4, "github-pat")}
+
+
+def test_a_scanner_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not "nothing found"."""
     monkeypatch.setattr(scan, "program", lambda: "/bin/false")
     with pytest.raises(EngineError) as refused:
-        scan.look(lab, ["notes.md"], tmp_path)
+        looked(FILES, tmp_path)
     assert refused.value.code == "BLU522"
 
 
