@@ -8,14 +8,14 @@ host serves as Tailscale Services: `tailscale serve set-config --all FILE` takes
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab
 from blumeops.facts.access.access import Access
 from blumeops.facts.access.document import Document, Entry, derived
-from blumeops.facts.access.identities import HTTPS, ports_of
+from blumeops.facts.access.identities import ports_of
 
 ABOUT = {
     "groups": "Who people are. A person's own devices have no tag: they are their user's.",
@@ -141,19 +141,12 @@ def _served(access: Access) -> dict[str, dict[str, object]]:
         if door.kind != "service":
             continue
         service = access.facts.services[name]
-        ports = ports_of(service)
-        if "http" in ports:
-            ends = {f"tcp:{HTTPS}": f"http://127.0.0.1:{ports['http'].port}"}
-            routed = {port.routed: port.port for port in ports.values()}
-            ends |= {f"tcp:{n}": f"tcp://127.0.0.1:{routed[n]}" for n in door.ports if n in routed}
-        else:
-            ends = {f"tcp:{port}": f"tcp://127.0.0.1:{port}" for port in _tcp(door.ports, ports.values())}
+        pages = ports_of(service).get("http")
+        ends = {
+            f"tcp:{number}": f"{'http' if port is pages else 'tcp'}://127.0.0.1:{port.port}"
+            for number, port in door.ports
+            if port.protocol == "tcp"  # Tailscale Services carry TCP alone
+        }
         host = found.setdefault(service.host, {"version": "0.0.1", "services": {}})
         host["services"][door.selector] = {"endpoints": ends}
     return {host: found[host] for host in sorted(found)}
-
-
-def _tcp(wanted: Iterable[int], ports: Iterable[Any]) -> list[int]:
-    """Tailscale Services carry TCP alone."""
-    tcp = {port.port for port in ports if port.protocol == "tcp"}
-    return [port for port in wanted if port in tcp]

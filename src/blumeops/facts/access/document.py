@@ -12,7 +12,7 @@ from typing import Any
 from blumeops.base.findings import Place
 from blumeops.facts.access.access import Access
 from blumeops.facts.access.grants import SHARE_PORTS
-from blumeops.facts.access.identities import ADMINS, OPERATOR, ports_of
+from blumeops.facts.access.identities import ADMINS, OPERATOR
 
 SSH = SHARE_PORTS["ssh"]
 PERIOD = "12h"
@@ -173,11 +173,8 @@ def destinations(access: Access) -> list[tuple[str, int]]:
     ids, hosts = access.ids, access.lab.settings.hosts
     found: dict[tuple[str, int], None] = {}
     for name, door in ids.doors.items():
-        served = ports_of(ids.facts.services[name])
-        tcp = {port.port for port in served.values() if port.protocol == "tcp"}
-        for port in door.ports:
-            if "http" in served or port in tcp:
-                found[access.end_of_door(name), port] = None
+        end = access.end_of_door(name)
+        found |= dict.fromkeys((end, number) for number, port in door.ports if port.protocol == "tcp")
     proxy = ids.proxy
     if proxy is not None and hosts[proxy.host].owner is None:
         found |= dict.fromkeys((f"host:{proxy.host}", port) for port in ids.proxy_ports)

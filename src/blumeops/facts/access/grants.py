@@ -72,16 +72,8 @@ def _services(ids: Identities) -> Iterator[Grant]:
         if sources:
             place = ids.lab.service_place(name, "allow")
             why = f"{name}: allow: [{', '.join(service.allow)}]"
-            tcp, udp = _numbers(ids, name, door.ports)
+            tcp, udp = (tuple(n for n, port in door.ports if port.protocol == kind) for kind in ("tcp", "udp"))
             yield Grant("services", tuple(sources), (door.selector,), tcp, why, place, name, udp)
-
-
-def _numbers(ids: Identities, name: str, wanted: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The ports of a door by protocol: pages are TCP, others are what the app says."""
-    if "http" in (found := ports_of(ids.facts.services[name])):
-        return wanted, ()
-    by = {port.port: port.protocol for port in found.values()}
-    return tuple(n for n in wanted if by[n] == "tcp"), tuple(n for n in wanted if by[n] == "udp")
 
 
 def _proxy(ids: Identities) -> Iterator[Grant]:

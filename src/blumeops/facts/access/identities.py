@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Literal
 
 from blumeops.facts.backup import held
@@ -29,7 +30,7 @@ HTTPS = 443
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A way into a service from the tailnet: `ports` of `selector`, by `name`.
+    """A way into a service from the tailnet: `ports` of `selector`, by `name`, each with the port that it leads to.
 
     `ingress`: a device that the Tailscale operator makes, with a tag of its own. `service`: a Tailscale Service, which
     the service's host, a tagged one, serves.
@@ -39,7 +40,7 @@ class Door:
     kind: Literal["ingress", "service"]
     selector: str
     name: str
-    ports: tuple[int, ...]
+    ports: tuple[tuple[int, Port], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class Identities:
 
     @cached_property
     def tcp_routes(self) -> tuple[TcpRoute, ...]:
-        """What the proxy leads to by TCP, services in the order of names: what is beside it, and what has a door.
+        """What the proxy leads to by TCP, services in the order of names: what is beside it, and what has an ingress.
 
         Only a proxy that is built for this lab can: no package of Caddy has what it takes. What listens at its number
         on the proxy's own host is there already.
@@ -156,14 +157,19 @@ class Identities:
                 if service.service.place == proxy.service.place:
                     leads = port.port != port.routed
                 else:
-                    leads = door is not None and door.kind == "ingress" and port.port in door.ports
+                    leads = door is not None and door.kind == "ingress" and (port.port, port) in door.ports
                 if leads:
                     found.append(TcpRoute(port.routed, name, word))
         return tuple(found)
 
     def tcp_routes_to(self, name: str) -> tuple[TcpRoute, ...]:
         """Those that lead to one service."""
-        return tuple(route for route in self.tcp_routes if route.service == name)
+        return self._tcp_routes_by_service.get(name, ())
+
+    @cached_property
+    def _tcp_routes_by_service(self) -> Mapping[str, tuple[TcpRoute, ...]]:
+        found = groupby(self.tcp_routes, lambda route: route.service)
+        return {name: tuple(routes) for name, routes in found}
 
     def by_tcp_route(self, user: ServiceFacts, name: str, port: str) -> TcpRoute | None:
         """How a pod or a container gets to a port of a service in another cluster: it knows no names of MagicDNS."""
@@ -262,9 +268,12 @@ class Identities:
         return caller(self.lab, entry)
 
 
-def _of_door(service: ServiceFacts) -> tuple[int, ...]:
-    """The ports of a way in: pages are HTTPS, and an ingress carries nothing beside; what has none, all that it has."""
-    ports = ports_of(service).values()
-    if "http" not in ports_of(service):
-        return tuple(port.port for port in ports)
-    return (HTTPS, *(port.routed for port in ports if port.routed and not service.service.cluster))
+def _of_door(service: ServiceFacts) -> tuple[tuple[int, Port], ...]:
+    """The ports of a way in. Pages are HTTPS, and beside them an ingress carries nothing, a Tailscale Service what is
+    routed. What has no pages has all its ports: in a cluster by their own numbers, at a host as the proxy would have
+    them, so that one number is right for both names."""
+    ports, in_cluster = ports_of(service), service.service.cluster is not None
+    if "http" not in ports:
+        return tuple((port.port if in_cluster else port.routed or port.port, port) for port in ports.values())
+    beside = () if in_cluster else ports.values()
+    return ((HTTPS, ports["http"]), *((port.routed, port) for port in beside if port.routed))

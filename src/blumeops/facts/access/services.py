@@ -14,7 +14,6 @@ from blumeops.facts.access.names import BESIDE, MAGIC, ROUTED, WORDS, viewpoint
 from blumeops.facts.access.sources import Source, Way, unresolved
 from blumeops.facts.callers import names_people
 from blumeops.facts.derive import ServiceFacts
-from blumeops.lab.app import Port
 
 
 def to_service(access: Access, who: Source, name: str) -> Iterator[Way]:
@@ -38,10 +37,11 @@ def _by_door(access: Access, who: Source, service: ServiceFacts) -> Iterator[Way
     web = "http" in ports_of(service)
     how = "the Tailscale operator's ingress" if door.kind == "ingress" else f"the Tailscale Service {door.selector}"
     named = Reason(access.lab.place("network", "tailnet"), f"{door.name} is a name of MagicDNS")
-    for port in door.ports:
+    for port, led_to in door.ports:
         links = [named] if who.view in MAGIC else []
         missing = [] if who.view in MAGIC else [unresolved(access, who, door.name)]
-        let = access.lets(who.end, access.end_of_door(service.name), port, udp=_udp(service, port)) if who.end else ()
+        udp = led_to.protocol == "udp"
+        let = access.lets(who.end, access.end_of_door(service.name), port, udp=udp) if who.end else ()
         links += let[:1]
         if not let and who.end:
             missing.append(_closed(access, who, service))
@@ -50,11 +50,6 @@ def _by_door(access: Access, who: Source, service: ServiceFacts) -> Iterator[Way
         links.append(Reason(place, f"{how} leads to {service.name}"))
         name = f"https://{door.name}" if web and port == HTTPS else f"{door.name}:{port}"
         yield Way(name, port, tuple(links), tuple(missing))
-
-
-def _udp(service: ServiceFacts, port: int) -> bool:
-    found: list[Port] = [each for each in ports_of(service).values() if each.port == port]
-    return bool(found) and all(each.protocol == "udp" for each in found)
 
 
 def _closed(access: Access, who: Source, service: ServiceFacts) -> Reason:
