@@ -24,10 +24,13 @@ def known_ports(access: Access, host: str) -> tuple[int, ...]:
 def to_host(access: Access, who: Source, name: str, port: int | None) -> Iterator[Way]:
     """A device by its name on the tailnet, or by its address in the home network; at one port, or at any that the lab
     speaks of."""
+    address = access.lab.settings.hosts[name].address
+    beside = access.ids.tailnet and who.host != name and who.view in BESIDE and address
+    wide = wide_ports(access, name) if beside else frozenset()
     for number in (port,) if port else known_ports(access, name):
         yield _to_device(access, who, name, number)
-        if access.ids.tailnet and who.host != name:
-            yield from _beside_device(access, who, name, number)
+        if address and number in wide:
+            yield _beside_device(access, name, address, number)
 
 
 def _to_device(access: Access, who: Source, name: str, number: int) -> Way:
@@ -51,12 +54,10 @@ def _to_device(access: Access, who: Source, name: str, number: int) -> Way:
     return Way(full, number, let[:1], (*absent, *(() if let else (closed,))))
 
 
-def _beside_device(access: Access, who: Source, name: str, number: int) -> Iterator[Way]:
+def _beside_device(access: Access, name: str, address: str, number: int) -> Way:
     """SSH and shares listen on all addresses of a device: from beside it, no policy stands before them."""
-    address = access.lab.settings.hosts[name].address
-    if address and who.view in BESIDE and number in wide_ports(access, name):
-        text = f"{name} listens there on all its addresses: past the tailnet's policy"
-        yield Way(address, number, (Reason(access.lab.place("hosts", name, "address"), text),))
+    text = f"{name} listens there on all its addresses: past the tailnet's policy"
+    return Way(address, number, (Reason(access.lab.place("hosts", name, "address"), text),))
 
 
 def wide_ports(access: Access, host: str) -> frozenset[int]:
