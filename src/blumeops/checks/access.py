@@ -8,6 +8,7 @@ from blumeops.base.findings import Finding
 from blumeops.facts.access.access import Access
 from blumeops.facts.access.identities import OURS, ports_of
 from blumeops.facts.access.names import MAGIC, place_words, viewpoint
+from blumeops.facts.access.pods import derives
 from blumeops.facts.access.services import to_service
 from blumeops.facts.access.sources import source
 from blumeops.facts.access.uses import VERBS, Named, Uses
@@ -57,13 +58,24 @@ def _names(access: Access) -> Iterator[Finding]:
             elif named.magic and viewpoint(service) not in MAGIC:
                 message = f"{_verb(access, named)} {named.name}, which {place_words(access, service.name)}"
                 yield Finding("BLU206", named.place, service.name, message, _instead(access, named))
-            elif not named.magic and named.used and not _is_led_to(access, named.used):
-                message = f"is given {named.name}, but {access.ids.settings.network.proxy} routes no {named.used}"
+            elif not named.magic and named.used and (closed := _not_led_to(access, named)):
+                message = f"is given {closed}"
                 yield Finding("BLU206", named.place, service.name, message, _instead(access, named))
 
 
-def _is_led_to(access: Access, name: str) -> bool:
-    return name in access.ids.routed or bool(access.ids.tcp_routes_to(name))
+def _not_led_to(access: Access, named: Named) -> str:
+    """The name, and what the proxy does not lead to; empty where it does. What is beside the proxy is asked itself at
+    another number, and of a proxy with files of its own nobody knows the numbers."""
+    ids, used = access.ids, named.used
+    pages = (ids.proxy_port,) if used in ids.routed else ()
+    numbers = (*pages, *(route.number for route in ids.tcp_routes_to(used)))
+    if not numbers:
+        return f"{named.name}, but {ids.settings.network.proxy} routes no {used}"
+    if named.port in (None, *numbers) or ids.proxy is None or not derives(ids.proxy, "routes"):
+        return ""
+    if access.lab.services[used].host == ids.proxy.host:
+        return ""
+    return f"{named.name}:{named.port}, but {ids.proxy.name} leads to {used} at {' and '.join(map(str, numbers))} alone"
 
 
 def _verb(access: Access, named: Named) -> str:

@@ -30,6 +30,8 @@ class Named:
     magic: bool
     used: str
     place: Place
+    port: int | None
+    """The number behind it, where there is one."""
 
 
 class Uses:
@@ -47,7 +49,8 @@ class Uses:
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         zones = "|".join(map(re.escape, self._zones))
-        return re.compile(rf"(?<![\w.-])([a-z0-9-]+(?:\.[a-z0-9-]+)*)\.({zones})(?![\w-]|\.\w)", re.IGNORECASE)
+        name, number = r"(?<![\w.-])([a-z0-9-]+(?:\.[a-z0-9-]+)*)", r"(?![\w-]|\.\w)(?::(\d{1,5})(?!\d))?"
+        return re.compile(rf"{name}\.({zones}){number}", re.IGNORECASE)
 
     def of(self, service: ServiceFacts) -> Iterator[Named]:
         """The names of a service, each once a place."""
@@ -61,9 +64,10 @@ class Uses:
                 label, zone = match[1].lower(), match[2].lower()
                 used = self.labels.get(label, "")
                 magic = zone == self.access.ids.tailnet
-                found = Named(service.name, f"{label}.{zone}", label, magic, used, place)
-                if used != service.name and (found.name, place) not in seen:
-                    seen.add((found.name, place))
+                port = int(match[3]) if match[3] else None
+                found = Named(service.name, f"{label}.{zone}", label, magic, used, place, port)
+                if used != service.name and found not in seen:
+                    seen.add(found)
                     yield found
 
     def _texts(self, service: ServiceFacts) -> Iterator[tuple[str, Place]]:
