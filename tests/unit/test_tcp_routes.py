@@ -11,6 +11,7 @@ import pytest
 from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab, check_folder
 from blumeops.facts.access.verdict import reach
+from blumeops.facts.outage import Outages
 from blumeops.render.ansible import render as render_ansible
 from blumeops.render.kubernetes import render as render_kubernetes
 from blumeops.render.tailscale import render as render_tailscale
@@ -182,3 +183,36 @@ def test_what_nothing_leads_to_is_not_opened_beside_pages(make: Make, host: str)
     assert numbers(lab) == []
     assert reach(lab.access, "lan", "forgejo", 3000).reachable
     assert not reach(lab.access, "lan", "forgejo", 2200).reachable
+
+
+def test_a_tailscale_service_has_the_number_of_the_proxy(make: Make) -> None:
+    """One number is right for both names, wherever the program itself listens."""
+    lab = make(CADDY + "postgresql: {host: box, name: pg, allow: [bob], ports: {sql: {port: 5433, routed: 5432}}}\n")
+    found = {who: reach(lab.access, who, "postgresql", 5432).name for who in ("bob", "far")}
+    assert found == {"bob": "pg.x.ts.net:5432", "far": "pg.ops.x.org:5432"}
+    tree = render_tailscale(lab)
+    served = json.loads(tree.files["tailscale/serve/box.json"])
+    assert served["services"]["svc:pg"]["endpoints"] == {"tcp:5432": "tcp://127.0.0.1:5433"}
+    policy = tree.text("tailscale/policy.hujson")
+    assert '"dst": ["svc:pg"], "ip": ["tcp:5432"]' in policy
+    assert "5433" not in policy
+
+
+def test_one_number_by_both_protocols_is_granted_by_both(make: Make) -> None:
+    """A name server answers at 53 by each."""
+    dns = "names: {host: box, image: docker.io/x/names:1, state: none, allow: [bob], "
+    lab = make(CADDY + dns + "ports: {tcp: {port: 53}, udp: {port: 53, protocol: udp}}}\n")
+    assert '"dst": ["svc:names"], "ip": ["tcp:53", "udp:53"]' in render_tailscale(lab).text("tailscale/policy.hujson")
+
+
+def test_what_is_lost_without_the_proxy(make: Make) -> None:
+    """Also what finds its database by it; what is beside its database is not."""
+    parts = "".join(
+        f"{app}-{at}: {{app: {app}, cluster: {at}}}\n"
+        for app in ("external-secrets", "onepassword-connect")
+        for at in ("pods", "others")
+    )
+    far = "miniflux: {cluster: others, database: postgresql}\n"
+    near = "near: {app: miniflux, cluster: pods, database: postgresql}\n"
+    lab = make(CADDY + PG + parts + far + near)
+    assert [loss.name for loss in Outages(lab.access).of("caddy").lost] == ["*.ops.x.org", "miniflux"]

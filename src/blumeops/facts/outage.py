@@ -128,6 +128,9 @@ class Outages:
         proxy = self.access.ids.proxy
         if proxy is not None:
             yield f"*.{self.access.ids.domain}", proxy.name, "is served by", lab.place("network", "domain")
+            for user, provider in self.access.ids.guests():
+                if user.database and self.access.ids.by_tcp_route(user, provider, user.database.port):
+                    yield user.name, proxy.name, "finds its database by", lab.service_place(user.name, "database")
 
     def _people(self, gone: set[str]) -> dict[str, tuple[str, ...]]:
         """By person: the services that are lost, of those that they reach."""

@@ -111,10 +111,10 @@ class Borders:
             port = ports_of(provider)[use.port]
             place = self.lab.service_place(user.name, "database")
             reason = Reason(place, f"{user.name} keeps its database in {provider.name}")
-            if self.ids.by_tcp_route(user, provider.name, use.port):
-                yield from self._to_proxy(user, reason, provider.name)
-                return
-            yield from self._to(user, provider, ((port.port, port.protocol),), reason)
+            if led := self.ids.by_tcp_route(user, provider.name, use.port):
+                yield from self._to_tailnet(user, ((led.number, "tcp"),), reason)
+            else:
+                yield from self._to(user, provider, ((port.port, port.protocol),), reason)
 
     def _telemetry(self, user: ServiceFacts) -> Iterator[Outward]:
         """The stores of a collector and of Grafana, where they are elsewhere; the names that a collector asks."""
