@@ -216,3 +216,16 @@ def test_what_is_lost_without_the_proxy(make: Make) -> None:
     near = "near: {app: miniflux, cluster: pods, database: postgresql}\n"
     lab = make(CADDY + PG + parts + far + near)
     assert [loss.name for loss in Outages(lab.access).of("caddy").lost] == ["*.ops.x.org", "miniflux"]
+
+
+def test_a_grant_of_the_labs_own_to_that_port_opens_one_service(make: Make, tmp_path: Path) -> None:
+    """The finding names the service, and not every name behind the proxy; `reach` says the same."""
+    lab = make(CADDY + PG)
+    assert "its port 5432 opens postgresql, and nothing else" in reach(lab.access, "far", "postgresql").because[-2].text
+    rule = '{"grants": [{"src": ["bob@x.org"], "dst": ["tag:box"], "ip": ["tcp:5432"]}]}'
+    (tmp_path / "policy.hujson").write_text(rule)
+    found = [finding for finding in check_folder(tmp_path).findings if finding.code == "BLU217"]
+    assert [(finding.message, finding.hint) for finding in found] == [(
+        "lets bob reach postgresql by caddy on 5432, which services/all.yaml:2 does not",
+        "remove it: with `allow: [bob]` there, bob reaches it by its own name",
+    )]  # fmt: skip

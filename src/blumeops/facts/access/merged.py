@@ -160,7 +160,10 @@ class Merged:
                     place = next((each.place for each in after if each.place.file == FILE), after[0].place)
                     line = self._line(end)
                     message = f"lets {name} reach {what} on {end[1]}, which {line} does not"
-                    yield Finding("BLU217", place, "grant", message, f"write it there: `allow: [{name}]`, or remove it")
+                    hint = f"write it there: `allow: [{name}]`, or remove it"
+                    if self._led_to(end):
+                        hint = f"remove it: with `allow: [{name}]` there, {name} reaches it by its own name"
+                    yield Finding("BLU217", place, "grant", message, hint)
                 elif before and not after:
                     place = Place(FILE, 1, 1)
                     message = f"keeps {name} from {what} on {end[1]}, which {before[0].place} allows"
@@ -171,9 +174,16 @@ class Merged:
     def _named(self, end: tuple[str, int]) -> str:
         kind, _, name = end[0].partition(":")
         proxy = self.access.ids.proxy
+        if proxy is not None and (led_to := self._led_to(end)):
+            return f"{led_to} by {proxy.name}"
         if kind == "host":
             return f"{proxy.name if proxy else name}, and so every name behind it,"
         return self._service(end[0])
+
+    def _led_to(self, end: tuple[str, int]) -> str:
+        """The one service that is behind a port of the proxy, where it is no port of pages."""
+        routes = self.access.ids.tcp_routes if end[0].startswith("host:") else ()
+        return next((route.service for route in routes if route.number == end[1]), "")
 
     def _service(self, end: str) -> str:
         kind, _, name = end.partition(":")
@@ -183,6 +193,7 @@ class Merged:
     def _line(self, end: tuple[str, int]) -> str:
         proxy = self.access.ids.proxy
         name = self._service(end[0]) if not end[0].startswith("host:") else (proxy.name if proxy else "")
+        name = self._led_to(end) or name
         place = self.lab.service_place(name)
         return f"{place.file}:{place.line}"
 

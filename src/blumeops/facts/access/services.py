@@ -106,7 +106,10 @@ def _to_proxy(access: Access, who: Source, service: ServiceFacts, port: int) -> 
     let = access.lets(who.end, f"host:{proxy.host}", port)
     if not let:
         return links, [Reason(domain, f"{proxy.name} is for machines and admins: {who.name} is neither")]
-    return [*links, Reason(let[0].place, f"{let[0].text}: a grant to its address opens every name behind it")], []
+    opens = "a grant to its address opens every name behind it"
+    if port != ids.proxy_port:
+        opens = f"a grant to its port {port} opens {service.name}, and nothing else"
+    return [*links, Reason(let[0].place, f"{let[0].text}: {opens}")], []
 
 
 def _upstream(access: Access, proxy: ServiceFacts, service: ServiceFacts, port: int = HTTPS) -> tuple[bool, Reason]:
