@@ -229,3 +229,24 @@ def test_a_grant_of_the_labs_own_to_that_port_opens_one_service(make: Make, tmp_
         "lets bob reach postgresql by caddy on 5432, which services/all.yaml:2 does not",
         "remove it: with `allow: [bob]` there, bob reaches it by its own name",
     )]  # fmt: skip
+
+
+def test_without_a_tailnet_whoever_is_near_gets_to_the_proxy(make: Make) -> None:
+    """Its names lead to an address of the home network then, and nothing in its file or before it closes a port."""
+    lab = make(CADDY + "forgejo: {host: box, name: forge}\n", LAB.replace("tailnet: x.ts.net, ", ""))
+    assert "local_ip" not in caddyfile(render_ansible(lab))
+    for port in (443, 2222):
+        found = {who: reach(lab.access, who, "forgejo", port).reachable for who in ("bob", "far", "lan", "internet")}
+        assert found == {"bob": True, "far": True, "lan": True, "internet": False}
+
+
+def test_without_a_tailnet_a_pod_that_is_given_the_name_is_not_kept_in(make: Make) -> None:
+    """Its NetworkPolicy opens the proxy's host at the numbers of that name, and `reach` knows it."""
+    notes = "notes: {cluster: others, image: docker.io/x/notes:1, ports: {x: 80}, state: none"
+    apart = LAB.replace("tailnet: x.ts.net, ", "").replace(
+        "host: far, kind: k3s", "host: far, kind: k3s, network_policies: true"
+    )
+    services = CADDY + "forgejo: {host: box, name: forge}\n" + notes
+    alone = make(services + "}\n", apart)
+    given = make(services + ", env: {GIT: 'ssh://git@forge.ops.x.org:2222/x'}}\n", apart)
+    assert [reach(lab.access, "notes", "forgejo", 2222).reachable for lab in (alone, given)] == [False, True]

@@ -96,13 +96,14 @@ def _to_proxy(access: Access, who: Source, service: ServiceFacts, port: int) -> 
     full = f"every name of {ids.domain}" if service.name == proxy.name else f"{service.label}.{ids.domain}"
     domain = lab.place("network", "domain")
     links = [Reason(domain, f"{full} leads to {proxy.name} on {proxy.host}")]
+    if not ids.tailnet:  # then the name leads to an address of the home network, and no policy is before it
+        closed = Reason(domain, f"{full} leads to {proxy.host}, to which the internet has no way")
+        return links, [closed] if who.view == "internet" else []
     if who.view not in ROUTED:
         text = f"{full} resolves, but leads to an address of the tailnet: {WORDS[who.view]} has no route there"
         return links, [Reason(domain, text)]
     if who.end == f"host:{proxy.host}":
         return [*links, Reason(lab.service_place(proxy.name), f"{who.name} and {proxy.name} are on {proxy.host}")], []
-    if not ids.tailnet:
-        return links, []
     let = access.lets(who.end, f"host:{proxy.host}", port)
     if not let:
         return links, [Reason(domain, f"{proxy.name} is for machines and admins: {who.name} is neither")]
@@ -166,6 +167,7 @@ def _kept_in(access: Access, who: Source, port: int, to: To = "tailnet") -> tupl
     service = access.facts.services.get(who.name)
     if who.view != "pod" or who.name == who.place or service is None or not access.pods.apart(who.place):
         return ()
+    to = to if access.ids.tailnet else "host"  # without one the proxy's names lead to a device
     ways: tuple[To, ...] = ("tailnet", "operator") if to == "tailnet" else (to,)
     if access.pods.free(service) or any(access.borders.leaves(service, way, port) for way in ways):
         return ()
