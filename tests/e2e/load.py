@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -69,6 +69,24 @@ class _Client:
         """The connection of this thread."""
         if kept := getattr(self.local, "connection", None):
             kept.close()
+
+
+@contextmanager
+def websocket(site: Site, label: str) -> Iterator[Callable[[bytes], bytes]]:
+    """A connection that was upgraded, to a service that sends back what it gets: a call sends, and gives what comes."""
+    client = _Client(site, label)
+    plain = socket.create_connection(("127.0.0.1", client.port), 10)
+    with client.context.wrap_socket(plain, server_hostname=client.host) as connection:
+        words = [f"GET / HTTP/1.1\r\nHost: {client.host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"]
+        words.append("Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng==\r\n\r\n")
+        connection.sendall("".join(words).encode())
+        assert connection.recv(4000).startswith(b"HTTP/1.1 101")
+
+        def echo(word: bytes) -> bytes:
+            connection.sendall(word)
+            return connection.recv(100)
+
+        yield echo
 
 
 @contextmanager

@@ -14,7 +14,6 @@ import pytest
 import yaml
 from libzim.writer import Creator, Hint, Item, StringProvider
 
-from blumeops.base.files import write_whole
 from blumeops.checks.check import check_folder
 from blumeops.render import kubernetes
 from tests.e2e.site import REPOSITORY, Site, make_site
@@ -215,7 +214,7 @@ def test_a_service_that_went_down_has_a_page_until_it_is_back(site: Site) -> Non
     """Nobody listens at its address: the page; once the address is put right the service answers again."""
 
     def down() -> bool:  # asked again, since the controller's look may come between
-        write_whole(site.state / "upstreams/miniflux.http", "127.0.0.1:1")
+        (site.state / "upstreams/feed/1").touch()
         return "<h1>miniflux is down</h1>" in site.curl("/").stdout
 
     assert eventually(down, seconds=5)
@@ -229,8 +228,8 @@ def test_a_page_says_why_and_goes_without_its_file(site: Site) -> None:
     site.process("miniflux").kill()
     try:
         assert eventually(lambda: "waits for postgresql" in site.curl("/").stdout, seconds=20)
-        (site.state / "pages/miniflux.html").unlink()
-        assert "<h1>miniflux is down</h1>" in site.curl("/").stdout
+        (site.state / "pages/feed.html").unlink()
+        assert "<h1>feed is down</h1>" in site.curl("/").stdout
     finally:
         site.process("postgres").resume()
     assert eventually(lambda: site.serves(), seconds=40)

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.load import load
+from tests.e2e.load import load, websocket
 from tests.e2e.site import Clone, Site
 from tests.e2e.test_first import eventually
 
@@ -53,6 +53,30 @@ def test_ten_replacements_under_load_fail_no_request(site: Site, clone: Clone) -
     assert seen.failed == []
     assert {text for _, text in seen.answers} == {f"w{number}" for number in range(11)}
     assert len(seen.answers) > 40 * seconds
+
+
+def test_names_come_and_go_without_a_reload(site: Site, clone: Clone) -> None:
+    """Pushes that add a service, give it another name and take it away, under load: not one request fails, a WebSocket
+    lives on, and the proxy does not notice anything."""
+    pid = site.process("caddy").pid
+    with load(site, "web", rate=50) as seen, websocket(site, "web") as echo:
+        clone.rewrite("more: {app: web, cluster: cluster, name: more9, options: {word: m}}\n", r"\Z", "One more")
+        for number in range(4):
+            label = f"more{number}"
+            clone.rewrite(f"name: {label}", r"name: more\d", f"Call it {label}")
+            printed = clone.push()
+            assert "more: started" in printed if number == 0 else "more: recorded" in printed, printed
+            assert "caddy" not in printed
+            assert site.ask(label).stdout == "m"
+            assert echo(b"still here") == b"still here"
+        assert "Nothing has this name" in site.ask("more0").stdout
+        clone.rewrite("", r"more: .*\n\Z", "Take it away")
+        assert "more: removed" in clone.push()
+        assert "Nothing has this name" in site.ask("more3").stdout
+        assert echo(b"still here") == b"still here"
+    assert seen.failed == []
+    assert len(seen.answers) > 100
+    assert site.process("caddy").pid == pid
 
 
 def test_a_replacement_that_ends_at_once_is_not_noticed(site: Site, clone: Clone) -> None:

@@ -136,7 +136,7 @@ def test_a_folder_that_is_not_there_is_told() -> None:
     """No text leads to a folder of this machine."""
     assert contained("podman", NOBODY).path(FolderPart(folder="state", name="data")) == "/data"
     with pytest.raises(EngineError) as caught:
-        contained("podman", NOBODY).path(FolderPart(folder="upstreams", name="web.http"))
+        contained("podman", NOBODY).path(FolderPart(folder="upstreams", name="web"))
     assert caught.value.code == "BLU731"
 
 

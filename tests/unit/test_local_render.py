@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from blumeops.checks.check import check_folder
 from blumeops.lab.app import App
 from blumeops.render import local
-from blumeops.render.local_unit import FolderPart, LocalUnit, Part, PortPart, SecretFilePart, SecretPart, Text
+from blumeops.render.local_unit import FolderPart, LocalUnit, Part, PortPart, Route, SecretFilePart, SecretPart, Text
 from tests.written import LAB as SMALL
 from tests.written import passed
 
@@ -185,27 +185,28 @@ def said_on(machine: Callable[[FolderPart | PortPart], str], text: Text) -> str:
 
 @pytest.mark.parametrize("state", ["/var/lib/site", "/Users/me/Library/Application Support/blumeops"])
 def test_caddy_reads_the_routes(state: str, tmp_path: Path) -> None:
-    """Each name leads to the file with its upstream, also where a folder's name has spaces."""
-    long = "a" + "-1" * 24
-    services = (
-        "caddy: {host: box}\ngrafana: {host: box, name: import}\nloki: {cluster: pods, name: x--y}\n"
-        f"prometheus: {{cluster: pods, name: {long}}}\nhandle: {{cluster: pods, app: kiwix}}\n"
-    )
+    """Its two folders are where names are looked up, also where a folder's name has spaces; no service is named."""
+    services = "caddy: {host: box}\ngrafana: {host: box, name: import}\nloki: {cluster: pods, name: x--y}\n"
     found = units(tmp_path, services)
+    assert found["grafana"].route == Route(label="import", port="http")
+    assert found["loki"].route == Route(label="x--y", port="http")
+    assert found["caddy"].route is None
+    assert units(tmp_path, "caddy: {host: box}\n")["caddy"] == found["caddy"]
     folders = {"run": "/run/s", "upstreams": f"{state}/upstreams", "pages": f"{state}/pages"}
 
     def machine(part: FolderPart | PortPart) -> str:
         if isinstance(part, PortPart):
             assert part == PortPart(port="metrics")
             return "21000"
-        return f"{folders[part.folder]}/{part.name}".rstrip("/")
+        assert not part.name
+        return folders[part.folder]
 
     text = said_on(machine, found["caddy"].files["Caddyfile"])
     adapted = json.dumps(caddy_adapts(text, tmp_path))
-    for label, service in (("import", "grafana"), ("x--y", "loki"), (long, "prometheus"), ("handle", "handle")):
-        assert f'{{"host": ["{label}.ops.localhost"]}}' in adapted
-        assert f'{{"dial": "tcp/{{file.{state}/upstreams/{service}.http}}"}}' in adapted
-        assert f"<h1>{service} is down</h1>" in adapted
+    assert '{"host": ["*.ops.localhost"]}' in adapted
+    assert f'"root": "{state}/upstreams", "try_files": ["/{{blumeops.name}}/*"]' in adapted
+    assert f'"root": "{state}/pages", "try_files": ["/{{blumeops.name}}.html"]' in adapted
+    assert '{"dial": "127.0.0.1:{blumeops.port}"}' in adapted
     assert "unix//run/s/admin.sock" in adapted
     assert '"listen": ["127.0.0.1:21000"], "routes": [{"handle": [{"handler": "metrics"}]}]' in adapted
 

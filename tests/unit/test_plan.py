@@ -92,7 +92,7 @@ def test_what_goes(fields: dict[str, Any], effects: tuple[str, ...]) -> None:
 
 RESTART = "a short break; the old one comes back if the new one does not get healthy"
 REPLACE = "the new one is healthy before the old one stops"
-RELOAD = "it reads its files anew; nobody is cut off"
+RELOAD = "it reads its files anew, without a restart"
 FILES = {"a.ini": ("x",)}
 
 

@@ -67,11 +67,8 @@ class Url:
 
 
 @dataclass(frozen=True, slots=True)
-class UpstreamFile:
-    """The path of the file that holds the present address of a service's port: only site `here` has it."""
-
-    service: str
-    port: str
+class UpstreamsFolder:
+    """The path of the folder that says where each name's service listens: only site `here` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +77,8 @@ class TargetFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class PageFile:
-    """The path of the page that the proxy shows while a service is down: only site `here` has it."""
-
-    service: str
+class PagesFolder:
+    """The path of the folder with what the proxy shows while a service is down: only site `here` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +107,8 @@ class StateLine:
 
 
 Part = (
-    str | SecretValue | SecretFile | Listen | Address | Folder | FilePath | Url | UpstreamFile | TargetFiles | PageFile
-    | LogFile | StateFolder | StateLine | ShareFolder
+    str | SecretValue | SecretFile | Listen | Address | Folder | FilePath | Url | UpstreamsFolder | TargetFiles
+    | PagesFolder | LogFile | StateFolder | StateLine | ShareFolder
 )  # fmt: skip
 Text = tuple[Part, ...]
 

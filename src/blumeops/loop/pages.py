@@ -1,6 +1,6 @@
 """The pages that the proxy shows in place of services that do not answer, kept as the status says.
 
-In: recorded conditions. Out: `pages/UNIT.html`, each replaced whole when what it says changes. A page is there for a
+In: recorded conditions. Out: `pages/NAME.html`, each replaced whole when what it says changes. A page is there for a
 service that is well too: it is what is seen in the moment in which it ends.
 """
 
@@ -37,9 +37,10 @@ def keep(
     disk leaves the old page: that is not what a look should fail of."""
     with suppress(BlumeError, OSError):
         for unit in records.units(database):
-            if unit.id in seen and unit.id in units and units[unit.id].url:
+            route = units[unit.id].route if unit.id in units else None
+            if unit.id in seen and route:
                 text = page(_words(database, unit, units[unit.id], seen[unit.id]))
-                path = folder / f"{unit.id}.html"
+                path = folder / f"{route.label}.html"
                 if not path.is_file() or path.read_text() != text:
                     write_whole(path, text)
         for path in _of_others(folder, units) if whole else ():
@@ -65,4 +66,5 @@ def _words(database: Database, unit: records.Unit, described: LocalUnit, seen: O
 
 
 def _of_others(folder: Path, units: Mapping[str, LocalUnit]) -> Iterable[Path]:
-    return [path for path in folder.glob("*.html") if path.stem not in units or not units[path.stem].url]
+    names = {unit.route.label for unit in units.values() if unit.route}
+    return [path for path in folder.glob("*.html") if path.stem not in names]

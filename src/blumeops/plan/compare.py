@@ -20,13 +20,14 @@ MOST_COMPARED = 5000
 """Lines of a unit, before and after together, that are compared one by one."""
 _NO_RESTART = {
     "app", "place", "url", "needs", "health", "sources", "grants", "init", "state", "samples", "update",
-    "reload", "metrics", "heal",
+    "reload", "metrics", "heal", "route",
 }  # fmt: skip
 """What the running process does not see: the engine compares how it was started."""
 _FIELDS = {
     "env": "environment", "url": "address", "init": "first start", "secret_files": "secrets", "stop_signal": "stop",
-    "stop_seconds": "stop", "sources": "where the program comes from", "grants": "database", "state": "what is kept",
-    "reads_all": "what it may read", "heal": "what becomes of changes by hand", "memory": "limit of memory",
+    "stop_seconds": "stop", "route": "address", "sources": "where the program comes from", "grants": "database",
+    "state": "what is kept", "reads_all": "what it may read", "heal": "what becomes of changes by hand",
+    "memory": "limit of memory",
 }  # fmt: skip
 """The names of fields in a person's words, where they differ."""
 
@@ -172,7 +173,7 @@ def _changed(before: LocalUnit, after: LocalUnit, inside: bool | None) -> Change
         effects.append("restarted if it runs from its image" if locked and inside is None else "nothing is restarted")
     elif different <= {*_NO_RESTART, "files"} and after.reload and not inside:
         action = "reload"
-        effects.append("it reads its files anew; nobody is cut off")
+        effects.append("it reads its files anew, without a restart")
     elif after.update == "replace" and all(port.fixed is None for port in after.ports.values()):
         action = "replace"
         effects.append("the new one is healthy before the old one stops")

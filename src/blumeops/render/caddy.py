@@ -1,13 +1,19 @@
-"""The routes of the proxy as a Caddyfile, in pieces: where an upstream is, each engine says."""
+"""The routes of the proxy as a Caddyfile, in pieces: where an upstream is, each engine says.
+
+At site `home` a route is a site block. At site `here` none is: names are looked up in folders that the engine keeps,
+for each request, so that no change of a service changes the Caddyfile. A reload closes idle connections, and on Linux
+forgets those that nobody accepted yet (Caddy opens its port anew, with SO_REUSEPORT).
+"""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from blumeops.facts.access.identities import TcpRoute
 from blumeops.facts.derive import Facts, Route
-from blumeops.facts.parts import Folder, Listen, Text, joined
+from blumeops.facts.parts import Folder, Listen, PagesFolder, Text, UpstreamsFolder, joined
 from blumeops.lab.model import Lab
 from blumeops.render.page import AGAIN, POLICY
 
@@ -22,13 +28,12 @@ def caddyfile(
     port: int,
     certificates: str,
     upstream: Callable[[Route], Text | None],
-    page: Callable[[Route], Text] | None = None,
     *,
     tcp: Sequence[tuple[TcpRoute, Text]] = (),
     guarded: bool = False,
     wildcard: bool = False,
 ) -> Text:
-    """One site block a route, in the order of names.
+    """For site `home`: one site block a route, in the order of names.
 
     `guarded`: only what comes by an address of the tailnet or of loopback is answered. The program listens on all
     addresses, and whoever knows a name can ask for it at any of them: from the home network, past the tailnet's policy.
@@ -37,28 +42,10 @@ def caddyfile(
 
     `certificates`: the lines of the `tls` directive that every block has; with `wildcard` one for all names has it, and
     Caddy (2.10 or later) takes its certificate for each of them. `upstream` says what follows
-    `reverse_proxy`; None leaves the route out. What Caddy itself cannot answer (the upstream is down, or its file is
-    not there) becomes a page that says so, with status 503: the file at the path that `page` says, as long as there is
-    one, else a page without a reason. The admin endpoint is a socket in the folder for sockets.
+    `reverse_proxy`; None leaves the route out. What Caddy itself cannot answer, since the upstream is down, becomes a
+    page that says so, with status 503. The admin endpoint is a socket in the folder for sockets.
     """
-    blocks: list[Text | str] = [
-        "{\n\tadmin unix/", (Folder("run"),), "/admin.sock\n\tauto_https disable_redirects\n",
-        "\tskip_install_trust\n\tgrace_period 10s\n",
-    ]  # fmt: skip
-    blocks += _tcp(lab, tcp, guarded=guarded)
-    proxy = facts.services.get(lab.settings.network.proxy)
-    if proxy and METRICS in proxy.app.ports:
-        host, number = Listen(METRICS, "host"), Listen(METRICS, "port")
-        blocks.append("\tservers {\n\t\tmetrics\n\t}\n}\n")  # so that both Caddy 2.6 and 2.11 read it
-        blocks += [
-            "\n# Metrics, for collectors beside it\nhttp://:",
-            (number,),
-            " {\n\tbind ",
-            (host,),
-            "\n\tmetrics\n}\n",
-        ]
-    else:
-        blocks.append("}\n")
+    blocks = list(_options(lab, facts, _tcp(lab, tcp, guarded=guarded)))
     if guarded:
         blocks.append(f"\n# Whoever comes by another address than the tailnet's comes past its policy\n{_GUARD}")
     guard = "\timport tailnet\n" if guarded else ""
@@ -79,7 +66,7 @@ def caddyfile(
         place = lab.service_place(route.service)
         blocks += [
             f"\n# {route.service}, in {place.file!r}\n{address} {{\n{own}{guard}",
-            "\treverse_proxy ", to, "\n", *_when_down(route.service, page(route) if page else None), "}\n",
+            "\treverse_proxy ", to, "\n", _when_down(route.service), "}\n",
         ]  # fmt: skip
     return joined(*blocks)
 
@@ -114,26 +101,113 @@ _PAGE = (
     "<h1>{name} is down</h1><p>The proxy works, but {name} does not answer: it has stopped, is starting, or does not "
     "run here. This page is the proxy's, not {name}'s.</p></body></html>"
 )
-"""No braces but ours: Caddy would take them for placeholders. Nothing of the request is in it."""
+"""No braces but ours: Caddy would take them for placeholders. Nothing of the request is in it, but for a name that can
+be one."""
+_UNKNOWN = (
+    '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    '<title>no such name</title><body style="font-family: sans-serif; margin: 4em auto; max-width: 32em">'
+    "<h1>Nothing has this name</h1><p>The proxy works, but no service of this lab is called so, or it is so new that "
+    "it was not looked at yet.</p></body></html>"
+)
 
 
-def _when_down(service: str, page: Text | None) -> list[Text | str]:
-    """What a site block answers to errors of Caddy's own: those that an upstream answers are passed on as they are.
+def _options(lab: Lab, facts: Facts, more: Iterable[Text | str] = ()) -> Iterator[Text | str]:
+    """The global options, `more` among them, and the site of the proxy's own metrics."""
+    yield "{\n\tadmin unix/"
+    yield (Folder("run"),)
+    yield "/admin.sock\n\tauto_https disable_redirects\n\tskip_install_trust\n\tgrace_period 10s\n"
+    yield from more
+    proxy = facts.services.get(lab.settings.network.proxy)
+    if not proxy or METRICS not in proxy.app.ports:
+        yield "}\n"
+        return
+    yield "\tservers {\n\t\tmetrics\n\t}\n}\n\n# Metrics, for collectors beside it\nhttp://:"  # Caddy 2.6 reads it too
+    yield (Listen(METRICS, "port"),)
+    yield " {\n\tbind "
+    yield (Listen(METRICS, "host"),)
+    yield "\n\tmetrics\n}\n"
 
-    The page's file is read for each request, whatever its method is, as the upstream's is.
+
+_ERRORS = (
+    "\thandle_errors {\n"
+    "\t\t@down expression `{err.status_code} >= 500`\n"
+    "\t\thandle @down {\n"
+    '\t\t\theader Content-Type "text/html; charset=utf-8"\n'
+    "\t\t\theader Cache-Control no-store\n"
+    f"\t\t\theader Retry-After {AGAIN}\n"
+)
+"""What is answered to errors of Caddy's own: those that an upstream answers are passed on as they are."""
+
+
+def _when_down(service: str) -> str:
+    return f"{_ERRORS}\t\t\trespond `{_PAGE.format(name=html.escape(service))}` 503\n\t\t}}\n\t}}\n"
+
+
+_EVERY_NAME = """
+# Every name: its upstream and its page are files, looked up for each request
+https://*.DOMAIN {
+	tls internal
+	map {http.request.host.labels.LABEL} {blumeops.name} {
+		~^[a-z0-9-]+$ ${0}
+		default _
+	}
+	map {http.matchers.file.relative} {blumeops.port} {
+		~/([0-9]+)$ ${1}
+	}
+	@upstream file {
+		root "<upstreams>"
+		try_files "/{blumeops.name}/*"
+		try_policy first_exist_fallback
+	}
+	handle @upstream {
+		reverse_proxy 127.0.0.1:{blumeops.port} {
+			stream_close_delay 24h
+		}
+	}
+	@page file {
+		root "<pages>"
+		try_files "/{blumeops.name}.html"
+	}
+	handle @page {
+		error 503
+	}
+	handle {
+		header Content-Type "text/html; charset=utf-8"
+		respond `UNKNOWN` 404
+	}
+ERRORS			header Content-Security-Policy "POLICY"
+			handle @page {
+				method GET
+				request_header -If-*
+				request_header -Range
+				rewrite * /{blumeops.name}.html
+				file_server {
+					root "<pages>"
+					status 503
+				}
+			}
+			respond `DOWN` 503
+		}
+	}
+}
+"""
+"""Words in capitals are filled in. `blumeops.name` and `blumeops.port` are placeholders of ours."""
+
+
+def looked_up(lab: Lab, facts: Facts, domain: str, port: int) -> Text:
+    """For site `here`: one site block for all names, which knows no service.
+
+    A name's upstream is the name of a file, `UPSTREAMS/NAME/8123`: a matcher of Caddy's can look for a file whose path
+    has a part of the request in it, while no placeholder reads one. Into the path comes one label, if it can be a name.
+    With `first_exist_fallback` the file is not looked for a second time, when it may be another. What has no upstream,
+    or one that does not answer, has a page of its own, or else one without a reason, whatever the method is; a name
+    without either is nobody's. A stream may outlive the configuration with which it began.
     """
-    static = _PAGE.format(name=html.escape(service))
-    begin = (
-        "\thandle_errors {\n"
-        "\t\t@down expression `{err.status_code} >= 500`\n"
-        "\t\thandle @down {\n"
-        '\t\t\theader Content-Type "text/html; charset=utf-8"\n'
-        "\t\t\theader Cache-Control no-store\n"
-        f"\t\t\theader Retry-After {AGAIN}\n"
-    )
-    end = f"\t\t\trespond `{static}` 503\n\t\t}}\n\t}}\n"
-    if page is None:
-        return [begin, end]
-    policy = f'\t\t\theader Content-Security-Policy "{POLICY}"\n'
-    there = '\t\t\t@page file {\n\t\t\t\troot /\n\t\t\t\ttry_files "'
-    return [begin, policy, there, page, '"\n\t\t\t}\n\t\t\trespond @page "{file.', page, '}" 503\n', end]
+    filled = {
+        "DOMAIN": f"{domain}:{port}" if port != 443 else domain, "LABEL": str(domain.count(".") + 1), "ERRORS": _ERRORS,
+        "UNKNOWN": _UNKNOWN, "POLICY": POLICY, "DOWN": _PAGE.format(name="{blumeops.name}"),
+    }  # fmt: skip
+    text = re.sub("|".join(filled), lambda word: filled[word[0]], _EVERY_NAME)
+    folders: dict[str, Text] = {"<upstreams>": (UpstreamsFolder(),), "<pages>": (PagesFolder(),)}
+    pieces = re.split(f"({'|'.join(folders)})", text)
+    return joined(*_options(lab, facts), *(folders.get(piece, piece) for piece in pieces))

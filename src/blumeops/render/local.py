@@ -21,7 +21,7 @@ from blumeops.lab.settings import Backup
 from blumeops.lab.sources import AppSource
 from blumeops.render import backup as borgmatic
 from blumeops.render import local_unit as unit
-from blumeops.render.caddy import caddyfile
+from blumeops.render.caddy import looked_up
 from blumeops.render.telemetry import derived
 from blumeops.render.telemetry.view import View, labels
 
@@ -66,9 +66,9 @@ BECOMES = {
 def render(checked: CheckedLab) -> FileTree:
     """The units of site `here`."""
     facts = checked.facts
-    files = {}
+    files, routes = {}, {route.service: route for route in facts.routes}
     for name, service in facts.services.items():
-        made = _unit(checked, service).model_dump_json(indent=1, exclude_defaults=True)
+        made = _unit(checked, service, routes.get(name)).model_dump_json(indent=1, exclude_defaults=True)
         files[f"units/{name}.json"] = made.encode() + b"\n"
     return FileTree(files)
 
@@ -79,7 +79,7 @@ def units(tree: FileTree) -> dict[str, unit.LocalUnit]:
     return {each.unit: each for each in found}
 
 
-def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
+def _unit(checked: CheckedLab, service: ServiceFacts, route: Route | None) -> unit.LocalUnit:
     app, wiring, facts = service.app, service.wiring, checked.facts
     say = _Speaker(checked, service)
     sources = [source for source in app.sources if source.kind in LOCAL_SOURCES]
@@ -94,7 +94,7 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
     uses = tuple(dict.fromkeys(each.database.provider for each in kept if each.database))
     for name, file in app.files.items():
         if file.derived == "routes":
-            files[name] = say(_routes(checked))
+            files[name] = say(looked_up(checked.lab, facts, HERE_DOMAIN, checked.lab.settings.here.https))
         elif file.derived == "backup":
             files[name] = say(borgmatic.configuration(checked.lab.settings.lab, backup, kept))
         elif file.derived:
@@ -154,6 +154,7 @@ def _unit(checked: CheckedLab, service: ServiceFacts) -> unit.LocalUnit:
         stop_seconds=app.stop.within,
         memory=(service.service.resources or app.resources).memory,
         url=service.here_url,
+        route=unit.Route(label=route.label, port=route.port) if route else None,
         heal=service.heal,
     )
 
@@ -220,17 +221,6 @@ def _kept(checked: CheckedLab) -> tuple[Kept, ...]:
 def _passwords(kept: tuple[Kept, ...]) -> dict[str, str]:
     """The passwords of the databases that are dumped."""
     return {borgmatic.password_of(each.service): each.database.password for each in kept if each.database}
-
-
-def _routes(checked: CheckedLab) -> Text:
-    def upstream(route: Route) -> Text:
-        return ('"tcp/{file.', parts.UpstreamFile(route.service, route.port), '}"')  # a folder may have spaces
-
-    here = checked.lab.settings.here
-    return caddyfile(
-        checked.lab, checked.facts, HERE_DOMAIN, here.https, "tls internal", upstream,
-        page=lambda route: (parts.PageFile(route.service),),
-    )  # fmt: skip
 
 
 def _secret_files(service: ServiceFacts) -> dict[str, str]:
@@ -318,10 +308,10 @@ class _Speaker:
                 return unit.FolderPart(folder="share", name=self.facts.services[self.name].service.mounts[name])
             case parts.FilePath(name):
                 return unit.FolderPart(folder="config", name=name)
-            case parts.UpstreamFile(service, port):
-                return unit.FolderPart(folder="upstreams", name=f"{service}.{port}")
-            case parts.PageFile(service):
-                return unit.FolderPart(folder="pages", name=f"{service}.html")
+            case parts.UpstreamsFolder():
+                return unit.FolderPart(folder="upstreams")
+            case parts.PagesFolder():
+                return unit.FolderPart(folder="pages")
             case parts.TargetFiles():
                 return unit.FolderPart(folder="targets", name="*.json")
             case parts.Url(service):

@@ -133,6 +133,13 @@ class Metrics(Strict):
     labels: dict[str, str] = {}
 
 
+class Route(Strict):
+    """The name before the site's domain by which the proxy leads to a port."""
+
+    label: str
+    port: str
+
+
 class Container(Strict):
     """The unit as it is within a container, where its program comes from an image: numbers and paths of its own."""
 
@@ -227,3 +234,4 @@ class LocalUnit(Strict):
     """Whether what was changed by hand is put back; else it is only told."""
     url: str = ""
     """Where people find it."""
+    route: Route | None = None

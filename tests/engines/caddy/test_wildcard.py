@@ -58,15 +58,17 @@ def upstream() -> Iterator[int]:
 
 
 @contextmanager
-def serving(folder: Path, text: str, port: int, program: Path = CADDY) -> Iterator[None]:
-    """The real program, once it has a certificate and listens, until the block ends."""
+def serving(
+    folder: Path, text: str, port: int, program: Path = CADDY, name: str = "x.ops.example.org"
+) -> Iterator[None]:
+    """The real program, once it has a certificate for `name` and listens, until the block ends."""
     (folder / "Caddyfile").write_text(text)
     env = {"HOME": str(folder), "XDG_DATA_HOME": str(folder / "data"), "XDG_CONFIG_HOME": str(folder), "PATH": ""}
     argv: list[str | Path] = [program, "run", "--config", folder / "Caddyfile", "--adapter", "caddyfile"]
     with (folder / "log").open("wb") as log, subprocess.Popen(argv, env=env, stdout=log, stderr=log) as process:
         try:
             deadline = time.monotonic() + 20
-            while not any((folder / "data").rglob("*.crt")) or not listens(port):
+            while not any((folder / "data").rglob("*.crt")) or not listens(port, name):
                 assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
                 time.sleep(0.05)
             yield
@@ -75,10 +77,10 @@ def serving(folder: Path, text: str, port: int, program: Path = CADDY) -> Iterat
             process.wait(20)
 
 
-def listens(port: int) -> bool:
+def listens(port: int, name: str) -> bool:
     """Whether the handshake with the proxy succeeds: before, it has no certificate."""
     with suppress(OSError):
-        return bool(asked("x.ops.example.org", port))
+        return bool(asked(name, port))
     return False
 
 

@@ -14,7 +14,7 @@ import pytest
 from blumeops.engines.local.engine import LocalEngine
 from blumeops.engines.local.programs import Programs, runtime
 from blumeops.engines.local.programs.found import Missing
-from blumeops.render.local_unit import Container, Health, LocalUnit, Port, SecretPart, Source
+from blumeops.render.local_unit import Container, Health, LocalUnit, Port, Route, SecretPart, Source
 from tests.engines.local.conftest import engine_for, processes_below, programs_cache, until
 
 NAME = "localhost/blumeops-test/web"
@@ -134,6 +134,6 @@ def web(version: str = "1", **changes: object) -> LocalUnit:
         container=Container(ports={"http": 8080}, state={"data": "/data"}),
         env={"PASSWORD": (SecretPart(secret="op://blumeops/web/password"),)},
         ports={"http": Port()}, state=("data",), health=Health(kind="http", port="http", path="/", within=10),
-        stop_seconds=3,
+        stop_seconds=3, route=Route(label="web", port="http"),
     )  # fmt: skip
     return unit.model_copy(update=changes)

@@ -31,7 +31,7 @@ from blumeops.render.local_unit import (
 )
 from tests.engines.containers.conftest import NAME, podman, web
 from tests.engines.local import units
-from tests.engines.local.conftest import CANARY, apply, get, hasty_engine, processes_below, until
+from tests.engines.local.conftest import CANARY, apply, get, hasty_engine, led_to, processes_below, until
 from tests.leaks import Seeker, Watch
 from tests.written import passed
 
@@ -57,7 +57,7 @@ def test_an_image_is_a_service(engine: LocalEngine, state: Path) -> None:
     seen = engine.observe()["web"]
     assert (seen.state, seen.health, seen.drift) == ("running", "healthy", ())
     assert get(seen.ports["http"])[1] == "one\n"
-    assert (state / "upstreams" / "web.http").read_text() == f"127.0.0.1:{seen.ports['http']}"
+    assert led_to(state, "web") == seen.ports["http"]
     assert inside(engine, "id -u; id -g") == "1234\n4321"
     assert inside(engine, "echo kept > /data/file && cat /data/file") == "kept"
     kept = state / "data/web/data/file"

@@ -78,6 +78,12 @@ def get(port: int, path: str = "/", headers: dict[str, str] | None = None) -> tu
         connection.close()
 
 
+def led_to(state: Path, name: str) -> int:
+    """The port to which the proxy leads for this name."""
+    (file,) = (state / "upstreams" / name).iterdir()
+    return int(file.name)
+
+
 def apply(engine: LocalEngine, unit: LocalUnit, action: str) -> None:
     """Apply, and expect that it comes to this without a complaint."""
     outcome = engine.apply(unit, lambda line: None)

@@ -16,7 +16,7 @@ TALKATIVE = {"log_statement": "all", "log_min_error_statement": "debug5", "log_m
 
 def test_caddy_postgresql_and_miniflux_serve(engine: LocalEngine, state: Path) -> None:
     """Miniflux, with its role and database granted, answers through Caddy, and its administrator can log in."""
-    order = [units.postgresql(), units.miniflux(), units.caddy(upstream="miniflux.http")]
+    order = [units.postgresql(), units.miniflux(), units.caddy(upstream="feed")]
     for unit in order:
         apply(engine, unit, "started")
     seen = engine.observe()

@@ -13,7 +13,7 @@ from blumeops.engines.local import snapshots
 from blumeops.engines.local.engine import LocalEngine
 from blumeops.render.local_unit import Health, LocalUnit, Source
 from tests.engines.local import units
-from tests.engines.local.conftest import apply, engine_for, get, secret, until
+from tests.engines.local.conftest import apply, engine_for, get, led_to, secret, until
 from tests.engines.local.test_survival import dies, servers
 
 
@@ -133,7 +133,7 @@ def test_healthy_while_nobody_looked(engine: LocalEngine, state: Path) -> None:
             break
         act += 1
     until(lambda: servers(state, "keeper.py 2"))
-    (port,) = [int(p.read_text().partition(":")[2]) for p in state.glob("upstreams/keeper.http")]
+    port = led_to(state, "keeper")
     until(lambda: get_or_nothing(port) == 200)
     get(port, "/write")
     outcome = engine_for(state).apply(units.keeper(2), lambda line: None)

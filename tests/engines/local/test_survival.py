@@ -15,7 +15,7 @@ from blumeops.engines.local import leftovers
 from blumeops.engines.local.engine import LocalEngine
 from blumeops.render.local_unit import FolderPart, LocalUnit
 from tests.engines.local import units
-from tests.engines.local.conftest import apply, engine_for, get, processes_below, until
+from tests.engines.local.conftest import apply, engine_for, get, led_to, processes_below, until
 
 
 def servers(state: Path, word: str) -> list[int]:
@@ -117,13 +117,12 @@ def test_controller_killed_in_an_update(engine: LocalEngine, state: Path, update
         act += 1
         new = units.web(f"v{act}", update)
         died = dies(state, new, act)
-        upstream = state / "upstreams" / "web.http"
         if update == "replace":
-            assert get(int(upstream.read_text().partition(":")[2]))[0] == 200
+            assert get(led_to(state, "web"))[0] == 200
         outcome = engine_for(state, drain=0).apply(new, lambda line: None)
         assert (outcome.ok, outcome.reason) == (True, ""), act
         (pid,) = servers(state, "server.py")
-        assert get(int(upstream.read_text().partition(":")[2])) == (200, f"v{act} {pid}")
+        assert get(led_to(state, "web")) == (200, f"v{act} {pid}")
         assert len(list(state.glob("units/web/*/config"))) == 1
         if not died:
             break

@@ -15,12 +15,12 @@ from blumeops.engines.local.engine import LocalEngine, digest_of
 from blumeops.lab.files import CATALOGUE
 from blumeops.render.local_unit import LocalUnit, Metrics, Port
 from tests.engines.local import units
-from tests.engines.local.conftest import CANARY, apply, get, processes_below
+from tests.engines.local.conftest import CANARY, apply, get, led_to, processes_below
 
 
 def served(state: Path) -> str:
     """What the unit `web` says at the address that the proxy would use."""
-    return get(int((state / "upstreams" / "web.http").read_text().partition(":")[2]))[1].partition(" ")[0]
+    return get(led_to(state, "web"))[1].partition(" ")[0]
 
 
 @pytest.mark.parametrize("update", ["stop-start", "replace"])
@@ -66,7 +66,7 @@ def test_stop_start_keeps_its_port(engine: LocalEngine) -> None:
 def test_replace_loses_no_request(engine: LocalEngine, state: Path) -> None:
     """Under load through Caddy, three replacements fail no request, and both versions are seen."""
     apply(engine, units.web("w0", "replace"), "started")
-    apply(engine, units.caddy(upstream="web.http"), "started")
+    apply(engine, units.caddy(upstream="web"), "started")
     port = engine.observe()["caddy"].ports["http"]
     answers: list[tuple[int, str]] = []
     stop = threading.Event()
@@ -120,8 +120,8 @@ def test_change_by_hand_is_seen_and_put_back(engine: LocalEngine, state: Path) -
     apply(engine, units.caddy("one"), "started")
     (file,) = state.glob("units/caddy/*/config/Caddyfile")
     file.write_text(file.read_text().replace("one", "two"))
-    (state / "upstreams" / "caddy.http").write_text("127.0.0.1:1")
-    assert engine.observe()["caddy"].drift == ("config/Caddyfile", "upstreams/caddy.http")
+    (state / "upstreams" / "caddy" / "1").touch()
+    assert engine.observe()["caddy"].drift == ("config/Caddyfile", "upstreams/caddy")
     apply(engine, units.caddy("one"), "reloaded")
     seen = engine.observe()["caddy"]
     assert (seen.drift, get(seen.ports["http"], "/ok")) == ((), (200, "one"))

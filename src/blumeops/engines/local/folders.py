@@ -6,9 +6,9 @@
     STATE/data/UNIT/NAME/       state folders: kept until a person asks for a prune of those of units that are gone
     STATE/snapshots/UNIT/       its state before an update, while that is under way
     STATE/shares/NAME/          shares that no folder of this machine was named for: kept for ever
-    STATE/upstreams/UNIT.PORT   "127.0.0.1:8123", read by the proxy for each request
+    STATE/upstreams/NAME        a link to .UNIT.SLOT/, with one file, 8123: where the proxy looks for each request
     STATE/targets/UNIT.json     where its metrics are, for Prometheus, which must be able to list the folder
-    STATE/pages/UNIT.html       what the proxy shows while the unit does not answer
+    STATE/pages/NAME.html       what the proxy shows while that name's service does not answer
     STATE/logs/UNIT.a.log
 
 Services of root run as an unprivileged user of the machine (PostgreSQL insists), so that user must be able to

@@ -1,4 +1,4 @@
-"""Answers GET and POST with its word; `/slow` takes a second, piece by piece."""
+"""Answers GET and POST with its word; `/slow` takes a second, piece by piece; an upgraded one echoes."""
 
 import http.server
 import sys
@@ -15,6 +15,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        if self.headers["Upgrade"]:
+            self.send_response(101)
+            self.send_header("Connection", "Upgrade")
+            self.send_header("Upgrade", self.headers["Upgrade"])
+            self.end_headers()
+            while said := self.connection.recv(100):
+                self.connection.sendall(said)
+            return
         pieces = [word.encode()] if self.path != "/slow" else [word.encode()] + [b"."] * 9
         self.send_response(200)
         self.send_header("Content-Length", str(sum(map(len, pieces))))
