@@ -92,6 +92,30 @@ def test_a_replacement_that_ends_at_once_is_not_noticed(site: Site, clone: Clone
     assert {text for _, text in seen.answers} == {"w10"}
 
 
+def test_routes_changed_by_hand_are_put_back(site: Site, clone: Clone) -> None:
+    """Somebody gives all routes to another name by Caddy's admin API: within 30 seconds they are back, without a
+    restart, and the history shows what was changed."""
+    before, serving = site.ask("web").stdout, site.process("caddy")
+    assert before
+    path = next(each.laddr for each in serving.net_connections("unix") if str(each.laddr).endswith("admin.sock"))
+    argv = ["curl", "-sS", "--unix-socket", str(path)]
+    seen = subprocess.run([*argv, "http://localhost/config/"], capture_output=True, check=True).stdout
+    changed = seen.replace(b'{"host":["*.ops.localhost"]}', b'{"host":["other.ops.localhost"]}')
+    text = ["-H", "Content-Type: application/json", "-d", changed.decode(), "-f"]
+    subprocess.run([*argv, *text, "http://localhost/load"], check=True, capture_output=True)
+    assert site.ask("web").stdout == ""
+    assert eventually(lambda: site.ask("web").stdout == before, seconds=30)
+    assert eventually(lambda: site.json("history")["history"][0]["outcome"] == "healed", seconds=10)
+    run = site.json("history")["history"][0]
+    assert run["changes"][0] == "caddy: running configuration changed by hand"
+    words = [line.split() for line in run["changes"]]
+    assert ["-", '"*.ops.localhost"'] in words
+    assert ["+", '"other.ops.localhost"'] in words
+    assert [(step["unit"], step["action"]) for step in run["steps"]] == [("caddy", "reloaded")]
+    assert site.process("caddy").pid == serving.pid
+    assert subprocess.run([*argv, "http://localhost/config/"], capture_output=True, check=True).stdout == seen
+
+
 def test_a_newer_revision_takes_over(site: Site, clone: Clone) -> None:
     """Three pushes, each while the one before is being applied: the second is never applied, the third settles."""
     told: list[subprocess.Popen[bytes]] = []

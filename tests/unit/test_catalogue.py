@@ -21,8 +21,8 @@ FLOATING = {"latest", "stable", "main", "master", "edge", "nightly"}
 DATABASE = {"url", "host", "port", "name", "user", "password"}
 ORDER = [
     "app", "about", "version", "kind", "sources", "tools", "options", "ports", "needs", "command", "arguments", "init",
-    "reload", "provides", "env", "files", "secrets", "health", "metrics", "logs", "state", "samples", "update", "stop",
-    "resources", "devices", "internet",
+    "reload", "loaded", "provides", "env", "files", "secrets", "health", "metrics", "logs", "state", "samples",
+    "update", "stop", "resources", "devices", "internet",
 ]  # fmt: skip
 UNITS = {"duration": {"seconds", "minutes", "hours"}, "size": {"bytes"}}
 

@@ -155,6 +155,15 @@ class ConfigFile(Strict):
         return self
 
 
+class Loaded(Strict):
+    """Where the program tells the configuration that it runs with, as JSON that stays the same until it is another."""
+
+    socket: FileName
+    """A socket of the program's in {{ run }}."""
+    http: UrlPath
+    """The path that is asked for there."""
+
+
 class Health(Strict):
     """How to see that the program works: exactly one of `http`, `tcp`, `command`."""
 
@@ -273,6 +282,8 @@ class App(Strict):
     """What prepares its state before the first start."""
     reload: tuple[Templated, ...] = ()
     """The command by which it reads changed files; none: it is restarted."""
+    loaded: Loaded | None = None
+    """Where it tells the configuration that it runs with."""
     env: dict[EnvName, Templated] = {}
     """Its environment."""
     files: dict[FileName, ConfigFile] = {}

@@ -20,14 +20,14 @@ MOST_COMPARED = 5000
 """Lines of a unit, before and after together, that are compared one by one."""
 _NO_RESTART = {
     "app", "place", "url", "needs", "health", "sources", "grants", "init", "state", "samples", "update",
-    "reload", "metrics", "heal", "route",
+    "reload", "metrics", "heal", "route", "loaded",
 }  # fmt: skip
 """What the running process does not see: the engine compares how it was started."""
 _FIELDS = {
     "env": "environment", "url": "address", "init": "first start", "secret_files": "secrets", "stop_signal": "stop",
     "stop_seconds": "stop", "route": "address", "sources": "where the program comes from", "grants": "database",
     "state": "what is kept", "reads_all": "what it may read", "heal": "what becomes of changes by hand",
-    "memory": "limit of memory",
+    "memory": "limit of memory", "loaded": "where it tells its configuration",
 }  # fmt: skip
 """The names of fields in a person's words, where they differ."""
 

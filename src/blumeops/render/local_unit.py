@@ -133,6 +133,14 @@ class Metrics(Strict):
     labels: dict[str, str] = {}
 
 
+class Loaded(Strict):
+    """Where the program tells the configuration that it runs with: GET `path` on the `socket` in its folder for them,
+    as JSON."""
+
+    socket: str
+    path: str
+
+
 class Route(Strict):
     """The name before the site's domain by which the proxy leads to a port."""
 
@@ -211,6 +219,7 @@ class LocalUnit(Strict):
     grants: tuple[Grant, ...] = ()
     reload: tuple[Text, ...] = ()
     """The command that makes the running program read changed `files`; empty: it is restarted."""
+    loaded: Loaded | None = None
     env: dict[str, Text] = {}
     files: dict[str, Text] = {}
     """Configuration files, by name, in the unit's `config` folder."""

@@ -11,6 +11,7 @@ from blumeops.render.local_unit import (
     Grant,
     Health,
     Init,
+    Loaded,
     LocalUnit,
     Port,
     PortPart,
@@ -108,6 +109,7 @@ def caddy(answer: str = "hello", upstream: str = "", fixed: int | None = None) -
         command=(("caddy",), ("run",), ("--config",), (FolderPart(folder="config", name="Caddyfile"),)),
         reload=(("caddy",), ("reload",), ("--config",), (FolderPart(folder="config", name="Caddyfile"),),
                 ("--address",), admin),
+        loaded=Loaded(socket="admin.sock", path="/config/"),
         files={"Caddyfile": (
             "{\n\tadmin ", *admin, "\n\tauto_https off\n\tpersist_config off\n\tstorage file_system ",
             FolderPart(folder="state", name="data"), "\n}\nhttp://127.0.0.1:", PortPart(port="http"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from blumeops.base.errors import BlumeError, EngineError
-from blumeops.engines.local import addresses, health, instance, ports, ready, snapshots
+from blumeops.engines.local import addresses, health, instance, loaded, ports, ready, snapshots
 from blumeops.engines.local.grants import Grants
 from blumeops.engines.local.record import Failure, Instance, Record, process_name
 from blumeops.engines.local.refusals import refusal
@@ -61,6 +61,7 @@ class Acts:
         """The new one is healthy: from this moment what it writes counts, and nothing of it is taken back."""
         self.keep(serving=new, snapshot=None, reloading=False, refused=None)
         self.switch(new)
+        loaded.keep(self.site, new)
         snapshots.discard(self.site.folders, self.unit.unit)
 
     def bring_back(self, new: Instance) -> None:

@@ -13,7 +13,7 @@ import threading
 from contextlib import suppress
 
 from blumeops.base.errors import BlumeError, EngineError
-from blumeops.engines.local import health, helpers, instance, leftovers, ready, snapshots
+from blumeops.engines.local import health, helpers, instance, leftovers, loaded, ready, snapshots
 from blumeops.engines.local.acts import Action, Acts
 from blumeops.engines.local.programs import Program
 from blumeops.engines.local.record import SLOTS, Instance
@@ -47,7 +47,8 @@ class Change(Acts):
         )
         if wanted is None or not same_start:
             return self._move(program, "replaced" if self.unit.update == "replace" else "restarted")
-        if self.record.reloading or wanted.files != instance.read_files(self.folder(serving.slot) / "config"):
+        read = not self.record.reloading and wanted.files == instance.read_files(self.folder(serving.slot) / "config")
+        if not read or loaded.changed(self.site, serving):
             if self.unit.reload and not program.image and self.site.process(serving.process).pid:
                 return self._reload(serving, wanted)
             return self._move(program, "replaced" if self.unit.update == "replace" else "restarted")
@@ -115,6 +116,8 @@ class Change(Acts):
         if why:
             why = f"{why}{self.last(serving, mark)}"
             return self.refused(why, "failed", EngineError("BLU700", self.unit.unit, why))
+        if action == "started" or not loaded.is_known(self.site, serving):
+            loaded.keep(self.site, serving)
         self.switch(serving)
         self.done()
         return Outcome(self.unit.unit, action)
@@ -139,6 +142,7 @@ class Change(Acts):
             why, other = error.message, None if error.code in ("BLU712", "BLU902") else error
         if not why:
             new = serving.model_copy(update={"unit": self.unit, "written": self.stamps(wanted)})
+            loaded.keep(self.site, new)
             self.done(serving=new)
             self.switch(new)
             return Outcome(self.unit.unit, "reloaded")

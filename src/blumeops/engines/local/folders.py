@@ -1,7 +1,7 @@
 """Where everything of site `here` lies, and who may read it.
 
     STATE/manager/              the process manager's
-    STATE/units/UNIT/           record.json; a/ and b/: the two instances' config/ and secrets/; home/
+    STATE/units/UNIT/           record.json; a/ and b/: the two instances' config/, secrets/ and loaded; home/
                                 kept.json: what is left of one that is no more
     STATE/data/UNIT/NAME/       state folders: kept until a person asks for a prune of those of units that are gone
     STATE/snapshots/UNIT/       its state before an update, while that is under way

@@ -28,7 +28,7 @@ State = Literal["running", "starting", "stopped", "failed", "waiting", "provided
 class Observed:
     """One unit. `health`: "healthy", "unhealthy", or "" where nothing runs. `digest`: of the form that serves
     (empty: none does); `refused`: of the wanted form, if it was refused with what it would be given now; `drift`:
-    files that were changed by hand."""
+    files that were changed by hand, and `running configuration` where it runs with another than it had loaded."""
 
     unit: str
     state: State

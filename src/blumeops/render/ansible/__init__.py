@@ -37,6 +37,7 @@ BECOMES = {
     "arguments": "what follows the image in ExecStart=",
     "init": "a task with `creates`; of an image ExecStartPre=",
     "reload": "ExecReload=, and a handler that runs when only files changed; a container is restarted",
+    "loaded": "nothing: what was changed by hand stays until the playbook has the program reload, or restarts it",
     "env": "the file `env` (0600) beside the configuration, for systemd and sh alike",
     "files": "templates, in /etc/<service> or Homebrew's etc",
     "secrets": "read with `op read` by the playbook, into the environment or files of mode 0600",

@@ -44,6 +44,7 @@ BECOMES = {
     "arguments": "the container's `args`",
     "init": "an init container that runs it with the image's shell when the path is not there",
     "reload": "nothing: pods start anew, since the ConfigMap's name has a digest of its content",
+    "loaded": "nothing: the socket is in the pod",
     "env": "`env`; what has a secret in it comes from the Secret",
     "files": "a ConfigMap, each file mounted at its path; in the Secret when a secret is in it",
     "secrets": "an ExternalSecret, and files below /run/secrets/<service>",
