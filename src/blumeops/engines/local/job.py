@@ -30,6 +30,7 @@ TOKEN = "BLUMEOPS_RUN"  # noqa: S105  # the name of a variable, and no secret's
 SLOT = SLOTS[0]
 TELLING = re.compile(r"\b(error|fatal|no space|denied|incorrect)\b", re.IGNORECASE)
 UNKNOWN = "(not shown: the store cannot tell the secrets in it)"
+NO_IMAGE = "runs at its time, and here only programs of this machine do so"
 REAPED = 5.0
 """Seconds within which the manager knows of an end that the kernel told."""
 
@@ -151,7 +152,7 @@ def stop(site: Site, unit: str) -> None:
 def _program(site: Site, unit: LocalUnit, say: Callable[[str], None]) -> Program:
     program = ready.program(site, unit, say)
     if program.image:
-        raise Unavailable("BLU701", unit.unit, "runs at its time, and here only programs of this machine do so")
+        raise Unavailable("BLU701", unit.unit, NO_IMAGE)
     return program
 
 
