@@ -106,10 +106,33 @@ def test_a_lock_is_ours_alone(tmp_path: Path) -> None:
 def test_paths_that_the_manager_cannot_name(tmp_path: Path, name: str) -> None:
     """One clear error before anything starts."""
     with pytest.raises(UserError, match="with which services cannot be run") as error:
-        Supervisor(tmp_path / name, tmp_path)
+        Supervisor(tmp_path / name, Folders(tmp_path, Account()))
     assert error.value.code == "BLU714"
     assert "\n" not in str(error.value)
-    Supervisor(tmp_path / "a space ünï $HOME 'x\"", tmp_path)
+    Supervisor(tmp_path / "a space ünï $HOME 'x\"", Folders(tmp_path, Account()))
+
+
+def test_naming_the_short_folder_makes_nothing(state: Path) -> None:
+    """It is there while something runs. Meanwhile nobody else's is taken for it, and while it is not, we knock at our
+    own state: what another makes in its place is never connected to."""
+    folders = Folders(state / ("x" * 100), Account())
+    assert not folders.short().is_relative_to(folders.state)
+    assert folders.door() == folders.state / "run"
+    folders.clear_short()
+    assert not folders.short().exists()
+    try:
+        assert folders.make_short() == folders.door() == folders.short()
+        assert mode(folders.short()) == 0o700
+    finally:
+        folders.clear_short()
+    assert not folders.short().exists()
+    folders.short().symlink_to(state)
+    try:
+        for refused in (folders.door, folders.make_short, folders.clear_short):
+            with pytest.raises(EngineError, match="is not a folder of ours"):
+                refused()
+    finally:
+        folders.short().unlink()
 
 
 def test_a_damaged_record_is_told_and_set_aside(tmp_path: Path) -> None:

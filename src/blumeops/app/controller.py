@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount
 
 from blumeops.app.names import serve_names
-from blumeops.app.site import engine_of, repository_of, socket_of
+from blumeops.app.site import engine_of, own_socket, repository_of
 from blumeops.base.files import clear_scratch, locked
 from blumeops.base.site import SiteFolder
 from blumeops.forge import gate, http, serve, tokens, webhooks
@@ -71,7 +71,7 @@ async def _serve(site: Site, folder: SiteFolder, port: int, dns: int) -> None:
     )
     loop = asyncio.create_task(controller.run(stop))
     following = asyncio.create_task(follower.run(stop))
-    server = asyncio.create_task(serve.serve(tcp, port, unix, socket_of(folder), stop))
+    server = asyncio.create_task(serve.serve(tcp, port, unix, own_socket(folder), stop))
     at_their_times = asyncio.create_task(jobs.run(stop))
     names = asyncio.create_task(serve_names(site, folder.path, controller, dns, stop))
     done, _ = await asyncio.wait({loop, server, following, at_their_times, names}, return_when=asyncio.FIRST_COMPLETED)

@@ -35,6 +35,7 @@ from blumeops.status import records
 from blumeops.status.database import read_database
 
 CONTROLLER = "controller"
+SOCKET = "controller.sock"
 Say = Callable[[str], None]
 
 
@@ -45,13 +46,18 @@ def engine_of(folder: SiteFolder) -> Callable[[Callable[[str], str]], LocalEngin
 
 
 def socket_of(folder: SiteFolder) -> Path:
-    """The controller's unix socket."""
-    return _quiet(folder).folders.short() / "controller.sock"
+    """The controller's unix socket, for whoever connects to it now."""
+    return _quiet(folder).folders.door() / SOCKET
+
+
+def own_socket(folder: SiteFolder) -> Path:
+    """The same for the controller itself: its folder is made."""
+    return _quiet(folder).folders.make_short() / SOCKET
 
 
 def repository_of(folder: SiteFolder, lab: str) -> Repository:
     """The forge's repository, made where it is not there; no push may be running."""
-    return Repository.create_or_open(folder.repository / f"{lab}.git", socket_of(folder))
+    return Repository.create_or_open(folder.repository / f"{lab}.git", _quiet(folder).folders.short() / SOCKET)
 
 
 def must_exist(folder: SiteFolder) -> None:

@@ -55,7 +55,7 @@ def hasty_engine(state: Path, back_off: BackOff = USUAL, log_bytes: int = LOG_BY
     """One whose manager has other times and sizes than it has for people."""
     folders = Folders(state, service_account())
     folders.prepare()
-    manager = Supervisor(state / "manager", folders.short(), back_off, log_bytes)
+    manager = Supervisor(state / "manager", folders, back_off, log_bytes)
     return LocalEngine(folders, manager, secret, Programs(programs_cache()), 0.5)
 
 

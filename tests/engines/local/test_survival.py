@@ -177,9 +177,15 @@ def test_long_state_path_and_a_share(state: Path) -> None:
         assert (long / "shares" / "music").is_dir()
         sockets = engine.folders.short()
         assert len(str(sockets)) < 50
+        assert sockets.is_dir()
     finally:
         engine.stop_all(["caddy"])
     assert not sockets.exists()
+    again = engine_for(long)  # whoever looks later makes nothing anew
+    assert again.observe()["caddy"].state == "stopped"
+    assert not again.manager.states()
+    assert not again.folders.short().exists()
+    assert again.folders.door() == long / "run"
 
 
 def test_stopping_without_a_manager(engine: LocalEngine, state: Path) -> None:

@@ -1,7 +1,8 @@
 """supervisord itself: its configuration, its start, its socket, and the one process that it is.
 
-In: a folder of ours for its files and a short one for its socket. Out: answers to calls. The daemon inherits nothing
-from who started it: no descriptors, no terminal, no environment but PATH and the locale.
+In: a folder of ours for its files and the site's folders, of which one is short enough for its socket. Out: answers to
+calls. The daemon inherits nothing from who started it: no descriptors, no terminal, no environment but PATH and the
+locale.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from supervisor.xmlrpc import SupervisorTransport
 from blumeops.base.errors import EngineError, Unavailable, UserError
 from blumeops.base.files import PRIVATE, locked, private_folder, write_whole
 from blumeops.base.processes import must, run
+from blumeops.engines.local.folders import Folders
 
 UNFIT = re.compile(r"[;#%\[*?\x00-\x1f\x7f]")
 """In a path these are not themselves to supervisor: comments, expansions, patterns, the ends of lines."""
+SOCKET = "supervisor.sock"
 AWAY = (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError)
 
 DAEMON = """\
@@ -58,21 +61,22 @@ def must_be_nameable(path: Path) -> None:
 
 
 class Daemon:
-    """One supervisord. `folder`: its state; `sockets`: a short folder of ours for its socket."""
+    """One supervisord. `folder`: its state; `site`: where its socket is found, and made."""
 
-    def __init__(self, folder: Path, sockets: Path) -> None:
+    def __init__(self, folder: Path, site: Folders) -> None:
         """Raises UserError `BLU714` for a path that supervisor's configuration cannot name."""
-        for path in (folder, sockets):
+        for path in (folder, site.short()):
             must_be_nameable(path)
         self.folder = folder
-        self.socket = sockets / "supervisor.sock"
+        self._site = site
 
     def start(self) -> None:
         """Start it; no other may run. Raises EngineError `BLU720` when it does not come up."""
-        self.socket.unlink(missing_ok=True)
+        socket = self._site.make_short() / SOCKET
+        socket.unlink(missing_ok=True)
         user = "user=root" if os.geteuid() == 0 else ""
         conf = self.folder / "supervisord.conf"
-        write_whole(conf, DAEMON.format(folder=plain(self.folder), socket=plain(self.socket), user=user), PRIVATE)
+        write_whole(conf, DAEMON.format(folder=plain(self.folder), socket=plain(socket), user=user), PRIVATE)
         env = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in os.environ}
         # It makes itself a daemon (two forks, a session of its own, no descriptors) after it read its files.
         done = run([sys.executable, "-I", "-m", "supervisor.supervisord", "-c", str(conf)], env=env)
@@ -100,7 +104,7 @@ class Daemon:
 
     def call(self, method: str, *arguments: object) -> Any:
         """What the method of its interface returns. Raises Unavailable `BLU722`, xmlrpc.client.Fault."""
-        transport = SupervisorTransport(None, None, f"unix://{self.socket}")
+        transport = SupervisorTransport(None, None, f"unix://{self._site.door() / SOCKET}")
         try:
             proxy = xmlrpc.client.ServerProxy("http://localhost", transport=transport)
             return getattr(proxy.supervisor, method)(*arguments)

@@ -226,4 +226,4 @@ def local_engine(
     must_be_nameable(state.absolute())
     folders = Folders(state.absolute(), service_account(), shares or {})
     folders.prepare()
-    return LocalEngine(folders, Supervisor(folders.state / "manager", folders.short()), secrets, programs, drain, masks)
+    return LocalEngine(folders, Supervisor(folders.state / "manager", folders), secrets, programs, drain, masks)

@@ -121,19 +121,30 @@ class Folders:
         return self.short() / unit
 
     def short(self) -> Path:
-        """`STATE/run` where that is short enough, else a private folder for it in a short place."""
+        """`STATE/run` where that is short enough, else a folder of its own in a short place. It is there while
+        something runs: naming it makes nothing."""
         inside = self.state / "run"
         if len(os.fsencode(inside)) + 25 <= SOCKET_LIMIT:
-            return self.shared(inside)
+            return inside
         name = f"blumeops-{os.geteuid()}-{hashlib.sha256(os.fsencode(self.state)).hexdigest()[:10]}"
         runtime = os.environ.get("XDG_RUNTIME_DIR", "")
         private = bool(runtime) and len(runtime) < 30 and self.account.user is None
         base = Path(runtime if private else "/tmp")  # noqa: S108 - `shared` refuses what another made there
-        return self.shared(base / name)
+        return base / name
+
+    def make_short(self) -> Path:
+        """Make it. Raises EngineError `BLU705` where another did."""
+        return self.shared(self.short())
+
+    def door(self) -> Path:
+        """Where to knock: the same folder while it is there, else a name in our state behind which nobody listens. In a
+        place where all may write, another could make it in the moment before we connect. Raises EngineError `BLU705`.
+        """
+        return self.make_short() if os.path.lexists(self.short()) else self.state / "run"
 
     def clear_short(self) -> None:
         """Take away the sockets' folder: nothing runs any more."""
-        shutil.rmtree(self.short(), ignore_errors=True)
+        shutil.rmtree(self.door(), ignore_errors=True)
 
     def shared(self, path: Path) -> Path:
         """A folder of ours that services may walk through. Raises EngineError `BLU705` if another owns it."""

@@ -31,6 +31,7 @@ from blumeops.base.files import PRIVATE, private_folder, write_whole
 from blumeops.base.processes import run
 from blumeops.engines.local import definitions, launch, leftovers, limits
 from blumeops.engines.local.daemon import Daemon
+from blumeops.engines.local.folders import Folders
 from blumeops.engines.local.manager import USUAL, BackOff, Ends, Process, ProcessSpec, RunState
 
 LOG_BYTES = 10 << 20
@@ -42,16 +43,16 @@ STATES: dict[str, RunState] = {
 
 
 class Supervisor:
-    """`ProcessManager` by supervisord. `folder`: its state; `sockets`: a short folder of ours for its socket;
+    """`ProcessManager` by supervisord. `folder`: its state; `site`: the folders, for its socket;
     `back_off`: how programs that keep ending are started again."""
 
     def __init__(
-        self, folder: Path, sockets: Path, back_off: BackOff = USUAL, log_bytes: int = LOG_BYTES
+        self, folder: Path, site: Folders, back_off: BackOff = USUAL, log_bytes: int = LOG_BYTES
     ) -> None:  # fmt: skip
         """Raises UserError `BLU714` for a path that supervisor's configuration cannot name."""
         self.folder = folder
         self._back_off, self._log_bytes = back_off, log_bytes
-        self._daemon = Daemon(folder, sockets)
+        self._daemon = Daemon(folder, site)
 
     def ensure_running(self) -> bool:
         """See `ProcessManager`. Raises EngineError `BLU720` when the daemon does not come up."""
