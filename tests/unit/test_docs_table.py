@@ -63,6 +63,10 @@ ALTERED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"init": {"command": ["demo", "init"], "creates": "{{ state.data }}/there"}},
     ),
     "reload": ({}, {"reload": ["demo", "reload"]}),
+    "loaded": (
+        {"reload": ["demo", "reload"]},
+        {"reload": ["demo", "reload"], "loaded": {"socket": "admin.sock", "http": "/config/"}},
+    ),
     "env": ({}, {"env": {"DEMO": "1"}}),
     "files": (
         {},

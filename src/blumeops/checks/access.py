@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from blumeops.base.findings import Finding
 from blumeops.facts.access.access import Access
-from blumeops.facts.access.identities import OURS, ports_of
+from blumeops.facts.access.identities import OURS
 from blumeops.facts.access.names import MAGIC, place_words, viewpoint
 from blumeops.facts.access.pods import derives
 from blumeops.facts.access.services import to_service
@@ -156,7 +156,7 @@ def _no_way(access: Access, name: str, position: int, who: Caller) -> Iterator[F
     names = access.ids.placed_clusters if who.kind == "cluster" else (who.name,)
     if who.kind == "service" and not (who.name in access.facts.services and _is_placed(access, who.name)):
         return
-    if not names or not ports_of(access.facts.services[name]):
+    if not names or not access.facts.services[name].ports:
         return
     ways = [way for each in names for way in to_service(access, source(access, f"{who.kind}:{each}"), name)]
     if all(way.missing for way in ways):

@@ -8,7 +8,7 @@ from itertools import combinations
 from blumeops.base.findings import Finding, Place
 from blumeops.facts.access.borders import API, KUBELET
 from blumeops.facts.access.grants import SHARE_PORTS
-from blumeops.facts.access.identities import Identities, ports_of
+from blumeops.facts.access.identities import Identities
 from blumeops.facts.derive import Facts
 from blumeops.facts.parts import Listen
 from blumeops.facts.wiring import Wiring
@@ -116,7 +116,7 @@ def _tcp_routes(lab: Lab, facts: Facts, taken: _Taken) -> Iterator[Finding]:
         if key in taken:
             other, where = taken[key]
             message = f"is led to by {ids.proxy.name} at {host}:{route.number}/tcp, which {other} has ({where})"
-            number = ports_of(facts.services[route.service])[route.port].port
+            number = facts.services[route.service].ports[route.port].port
             hint = f"`ports: {{{route.port}: {{port: {number}, routed: …}}}}`, or none: `{{{route.port}: {number}}}`"
             yield Finding("BLU202", place, route.service, message, f"give it another number, {hint}")
         taken.setdefault(key, (route.service, place))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from graphlib import CycleError
 from typing import Literal
 
@@ -14,7 +15,7 @@ from blumeops.facts.graph import Edge, edges, in_order
 from blumeops.facts.images import digest_of
 from blumeops.facts.lookups import DatabaseUse, database_use, secret_reference
 from blumeops.facts.wiring import Wiring, wire
-from blumeops.lab.app import App, SecretSpec
+from blumeops.lab.app import App, Port, SecretSpec
 from blumeops.lab.model import Lab, Service
 
 HERE_DOMAIN = "ops.localhost"
@@ -90,6 +91,11 @@ class ServiceFacts:
     """Whether what was changed by hand is put back."""
     digest: str
     """Of the image that its app names, `sha256:…`; empty where it is not locked."""
+
+    @cached_property
+    def ports(self) -> Mapping[str, Port]:
+        """The ports by name; the service's own instead of the app's."""
+        return {**self.app.ports, **self.service.ports}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from functools import cached_property
 
 from blumeops.base.findings import Place
 from blumeops.facts.access.access import Access
-from blumeops.facts.access.identities import ports_of
 from blumeops.facts.access.services import to_service
 from blumeops.facts.access.sources import source
 from blumeops.facts.graph import cluster_node
@@ -140,7 +139,7 @@ class Outages:
             who = source(self.access, f"person:{person}")
             names = []
             for name in sorted(self.facts.services):
-                if not ports_of(self.facts.services[name]) or not (name in gone or proxied):
+                if not self.facts.services[name].ports or not (name in gone or proxied):
                     continue
                 ways = [way for way in to_service(self.access, who, name) if not way.missing]
                 other = [way for way in ways if f".{self.access.ids.domain}" not in way.name]

@@ -122,7 +122,7 @@ class _Teller:
         """Who reaches it at site home, by which name: people, then machines, then the home network."""
         access = self.access
         settings = self.lab.settings
-        if not (access.ids.tailnet or access.ids.domain) or not {**self.app.ports, **self.service.ports}:
+        if not (access.ids.tailnet or access.ids.domain) or not self.facts_of.ports:
             return
         ends = [f"person:{name}" for name in settings.people]
         ends += [f"host:{name}" for name, host in settings.hosts.items() if host.owner is None]
@@ -136,7 +136,7 @@ class _Teller:
                 yield Told("reached by", f"{who}, on {way.port}, as {way.name}", links[0] if links else self.own())
 
     def network(self) -> Iterator[Told]:
-        for name, port in {**self.app.ports, **self.service.ports}.items():
+        for name, port in self.facts_of.ports.items():
             entry = ", an entry: it never moves" if port.entry else ""
             place = self.own("ports", name) if name in self.service.ports else self.of_app("ports", name)
             yield Told("port", f"{name} {port.port}/{port.protocol}{entry}", place)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from blumeops.checks.check import CheckedLab
 from blumeops.facts.access.access import Access
 from blumeops.facts.access.devices import to_host
-from blumeops.facts.access.identities import ports_of
 from blumeops.facts.access.services import to_service
 from blumeops.facts.access.sources import source
 
@@ -107,7 +106,7 @@ def _reached(access: Access, name: str, text: str) -> dict[str, frozenset[int]]:
     who = source(access, text)
     found = {}
     for service in sorted(access.facts.services):
-        if not ports_of(access.facts.services[service]):
+        if not access.facts.services[service].ports:
             continue
         # What is beside a source is not exposed to it: it is there already, and no way of the tailnet.
         ports = frozenset(way.port for way in to_service(access, who, service) if not way.missing and not way.beside)

@@ -15,7 +15,6 @@ from blumeops.base.tree import FileTree
 from blumeops.checks.check import CheckedLab
 from blumeops.facts.access.access import Access
 from blumeops.facts.access.document import Document, Entry, derived
-from blumeops.facts.access.identities import ports_of
 
 ABOUT = {
     "groups": "Who people are. A person's own devices have no tag: they are their user's.",
@@ -141,7 +140,7 @@ def _served(access: Access) -> dict[str, dict[str, object]]:
         if door.kind != "service":
             continue
         service = access.facts.services[name]
-        pages = ports_of(service).get("http")
+        pages = service.ports.get("http")
         ends = {
             f"tcp:{number}": f"{'http' if port is pages else 'tcp'}://127.0.0.1:{port.port}"
             for number, port in door.ports

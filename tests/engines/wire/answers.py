@@ -26,7 +26,7 @@ from pathlib import Path
 
 import jinja2
 
-from blumeops.facts.access.identities import HTTPS, ports_of
+from blumeops.facts.access.identities import HTTPS
 from blumeops.render.ansible import render as render_ansible
 from blumeops.render.ansible.speak import EVERYWHERE, LOOPBACK, Speaker
 from blumeops.render.tailscale import render as render_tailscale
@@ -102,7 +102,7 @@ class Answers:
         for name, service in facts.services.items():
             if name == world.lab.settings.network.proxy:
                 continue
-            for key, described in ports_of(service).items():
+            for key, described in service.ports.items():
                 port = described.port
                 if service.service.cluster:
                     where, at = f"cluster:{service.service.cluster}", world.pods[name]
@@ -137,7 +137,7 @@ class Answers:
         if service.database:
             provider = world.checked.facts.services[service.database.provider]
             assert provider.service.cluster == service.service.cluster  # the example's: no way leads outside
-            needed.append((world.pods[provider.name], ports_of(provider)[service.database.port].port))
+            needed.append((world.pods[provider.name], provider.ports[service.database.port].port))
 
         async def calls() -> bool:
             return all([await self._reaches(place, *each) for each in needed])
@@ -157,7 +157,7 @@ class Answers:
         label, place = self.world.checked.facts.services[name].label, f"service:{name}"
         leads = relay(self.spaces, place, self.world.pods[name], port)
         four, six = self.world.own[place]
-        web = "http" in ports_of(self.world.checked.facts.services[name])
+        web = "http" in self.world.checked.facts.services[name].ports
         if web and key != "http":
             return
         context = self.authority.server(f"{label}.{self.world.access.ids.tailnet}") if web else None

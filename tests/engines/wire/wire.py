@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from blumeops.checks.check import CheckedLab
 from blumeops.facts.access.devices import to_host
-from blumeops.facts.access.identities import HTTPS, ports_of
+from blumeops.facts.access.identities import HTTPS
 from blumeops.facts.access.services import object_of, to_service
 from blumeops.facts.access.sources import source
 from blumeops.facts.access.verdict import reach
@@ -63,7 +63,7 @@ class Wire:
         """All that anything has."""
         services = self.world.checked.facts.services.values()
         found = {
-            number for service in services for port in ports_of(service).values() for number in (port.port, port.routed)
+            number for service in services for port in service.ports.values() for number in (port.port, port.routed)
         }
         return tuple(sorted({*(number for number in found if number), *SHARED_BY.values(), HTTPS, API, UNHEARD}))
 
@@ -212,7 +212,7 @@ class Wire:
         for place, text in self.sources.items():
             found = {(who, port) for (_, port), who in seen.get(place, {}).items()}
             for name in facts:
-                if not ports_of(facts[name]) or facts[name] is proxy:
+                if not facts[name].ports or facts[name] is proxy:
                     continue
                 for port in (None, *self.ports):
                     verdict = reach(self.access, text, f"service:{name}", port)
@@ -246,7 +246,7 @@ class Wire:
             if verdict.reachable and place == f"host:{cluster.host}":
                 found[verdict.name, verdict.port or 0] = f"cluster:{name}"
         for name, service in access.facts.services.items():
-            for way in to_service(access, who, name) if ports_of(service) else ():
+            for way in to_service(access, who, name) if service.ports else ():
                 if not way.missing:
                     found[_bare(way.name), way.port] = name
         return found

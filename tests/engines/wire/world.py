@@ -18,7 +18,6 @@ from dataclasses import dataclass, field, replace
 from blumeops.checks.check import CheckedLab
 from blumeops.facts import policy as engine
 from blumeops.facts.access.access import Access
-from blumeops.facts.access.identities import ports_of
 from blumeops.facts.access.merged import Merged
 from blumeops.facts.policy.filters import FilterRule
 from blumeops.render.tailscale import render
@@ -135,7 +134,7 @@ class World:
         """A host or cluster is as if its power were off, or a service as if it had ended, while the block lasts."""
         if name in self.lab.services:
             service = self.checked.facts.services[name]
-            ports = ", ".join(str(port.port) for port in ports_of(service).values())
+            ports = ", ".join(str(port.port) for port in service.ports.values())
             inside = f"cluster:{service.service.cluster}" if service.service.cluster else f"host:{service.host}"
             to = f"ip daddr {self.pods[name]} " if name in self.pods else ""
             rules = {inside: f"{HOOK % 'input'} {to}tcp dport {{ {ports} }} reject with tcp reset; }}"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from blumeops.facts.access.access import Access
-from blumeops.facts.access.identities import ports_of
 from blumeops.facts.access.services import to_service
 from blumeops.facts.access.sources import Source, source
 
@@ -25,7 +24,7 @@ def audiences(access: Access) -> dict[str, tuple[str, ...]]:
     lan = source(access, "lan")
     found = {}
     for name, service in access.facts.services.items():
-        if not ports_of(service):
+        if not service.ports:
             continue
         everybody = [who for who, asked in people.items() if _is_open(access, asked, name)]
         words = [who for who in everybody if settings.people[who].role != "admin"]

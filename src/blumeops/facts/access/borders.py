@@ -18,7 +18,6 @@ from typing import Literal
 
 from blumeops.facts.access.access import Reason
 from blumeops.facts.access.grants import SHARE_PORTS
-from blumeops.facts.access.identities import ports_of
 from blumeops.facts.access.pods import DATABASE_PORT, Pods, Span, derives
 from blumeops.facts.access.uses import Uses
 from blumeops.facts.callers import caller
@@ -80,7 +79,7 @@ class Borders:
 
     def inward(self, used: ServiceFacts) -> Iterator[Inward]:
         """What comes to a service from outside its cluster."""
-        lab, name, ports = self.lab, used.name, ports_of(used)
+        lab, name, ports = self.lab, used.name, used.ports
         door = self.ids.doors.get(name)
         if door is not None:
             http = ((ports["http"].port, "tcp"),) if "http" in ports else self.pods.all_ports(used)
@@ -107,8 +106,8 @@ class Borders:
         provider = self.facts.services.get(use.provider) if use else None
         if use is None or provider is None or provider.service.place == user.service.place:
             return
-        if use.port in ports_of(provider):
-            port = ports_of(provider)[use.port]
+        if use.port in provider.ports:
+            port = provider.ports[use.port]
             place = self.lab.service_place(user.name, "database")
             reason = Reason(place, f"{user.name} keeps its database in {provider.name}")
             if led := self.ids.by_tcp_route(user, provider.name, use.port):
@@ -131,7 +130,7 @@ class Borders:
             text = f"{user.name} asks each service by its name of {self.ids.domain}"
             yield from self._to_proxy(user, Reason(place, text))
         for each in self.facts.services.values():
-            entry = next((port for port in ports_of(each).values() if port.entry and port.protocol == "tcp"), None)
+            entry = next((port for port in each.ports.values() if port.entry and port.protocol == "tcp"), None)
             if entry is not None and each.service.host:
                 reason = Reason(place, f"{user.name} tries the port of {each.name}")
                 yield Outward(user.name, "host", ((entry.port, "tcp"),), reason, each.service.host)

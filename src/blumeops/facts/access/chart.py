@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from blumeops.facts.access.access import Access
-from blumeops.facts.access.identities import ports_of
 from blumeops.facts.access.services import to_service
 from blumeops.facts.access.sources import Source, source
 from blumeops.facts.access.verdict import Verdict, reach
@@ -51,7 +50,7 @@ def chart(access: Access) -> Chart:
             sources.append(f"{kind}:{name}" if name in taken else name)
             taken.add(name)
     sources += ["lan", "internet"]
-    services = [name for name in sorted(access.facts.services) if ports_of(access.facts.services[name])]
+    services = [name for name in sorted(access.facts.services) if access.facts.services[name].ports]
     destinations = [*settings.hosts, *(f"service:{name}" if name in taken else name for name in services)]
     verdicts = []
     for each in sources:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from blumeops.facts.access.access import Access, Reason
 from blumeops.facts.access.grants import SHARE_PORTS
-from blumeops.facts.access.identities import ports_of
 from blumeops.facts.access.names import BESIDE, MAGIC, WORDS
 from blumeops.facts.access.services import listens_wide
 from blumeops.facts.access.sources import Source, Way, unresolved
@@ -66,7 +65,7 @@ def wide_ports(access: Access, host: str) -> frozenset[int]:
         port.port
         for name, service in access.facts.services.items()
         if service.service.host == host
-        for word, port in ports_of(service).items()
+        for word, port in service.ports.items()
         if port.entry or (listens_wide(access, name) and not access.ids.is_inside(name, word))
     )
     return frozenset((*known_ports(access, host), *of_services))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from blumeops.base.findings import Place
-from blumeops.facts.access.identities import ADMINS, HTTPS, Identities, ports_of
+from blumeops.facts.access.identities import ADMINS, HTTPS, Identities
 from blumeops.facts.callers import caller
 from blumeops.facts.derive import ServiceFacts
 
@@ -99,7 +99,7 @@ def _proxy(ids: Identities) -> Iterator[Grant]:
         why = f"{proxy.name} leads to the services of clusters by their own names"
         yield Grant("proxy", (ids.of_place(proxy.name),), tuple(upstreams), (HTTPS,), why, place, proxy.name)
     for route in ids.tcp_routes:
-        door, port = ids.doors.get(route.service), ports_of(ids.facts.services[route.service])[route.port].port
+        door, port = ids.doors.get(route.service), ids.facts.services[route.service].ports[route.port].port
         if door is not None and door.kind == "ingress":
             why = f"{proxy.name} leads to {route.service} by TCP"
             yield Grant("proxy", (ids.of_place(proxy.name),), (door.selector,), (port,), why, place, proxy.name)
@@ -124,7 +124,7 @@ def _databases(ids: Identities) -> Iterator[Grant]:
 def _to_database(ids: Identities, user: ServiceFacts, provider: str, why: str, place: Place) -> Iterator[Grant]:
     found = ids.facts.services.get(provider)
     provides = found.app.provides.get("database") if found else None
-    if found is None or provides is None or provides.port not in ports_of(found):
+    if found is None or provides is None or provides.port not in found.ports:
         return
     if ids.by_tcp_route(user, provider, provides.port):
         return  # machines get to the proxy as it is
@@ -134,7 +134,7 @@ def _to_database(ids: Identities, user: ServiceFacts, provider: str, why: str, p
     to = door.selector if door else ids.of_host(found.host)
     source = ids.of_place(user.name)
     if source != to:
-        yield Grant("databases", (source,), (to,), (ports_of(found)[provides.port].port,), why, place, user.name)
+        yield Grant("databases", (source,), (to,), (found.ports[provides.port].port,), why, place, user.name)
 
 
 def _shares(ids: Identities) -> Iterator[Grant]:

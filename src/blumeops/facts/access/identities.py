@@ -52,11 +52,6 @@ class TcpRoute:
     port: str
 
 
-def ports_of(service: ServiceFacts) -> Mapping[str, Port]:
-    """The ports by name; the service's own instead of the app's."""
-    return {**service.app.ports, **service.service.ports}
-
-
 class Identities:
     """The selectors of everything in a lab."""
 
@@ -135,7 +130,7 @@ class Identities:
     @cached_property
     def proxy_port(self) -> int:
         """The port of the proxy that callers know."""
-        found = ports_of(self.proxy).values() if self.proxy else ()
+        found = self.proxy.ports.values() if self.proxy else ()
         return next((port.port for port in found if port.entry), HTTPS)
 
     @cached_property
@@ -151,7 +146,7 @@ class Identities:
         found = []
         for name in sorted(self.facts.services.keys() - {proxy.name}):
             service, door = self.facts.services[name], self.doors.get(name)
-            for word, port in ports_of(service).items():
+            for word, port in service.ports.items():
                 if port.routed is None:
                     continue
                 if service.service.place == proxy.service.place:
@@ -184,7 +179,7 @@ class Identities:
         """
         service = self.facts.services[name]
         numbers = {ports[port].routed for ports in (service.app.ports, service.service.ports) if port in ports}
-        elsewhere = numbers - {None, ports_of(service)[port].port}
+        elsewhere = numbers - {None, service.ports[port].port}
         return bool(elsewhere) and (name, port) not in self._lent_ports
 
     @cached_property
@@ -234,7 +229,7 @@ class Identities:
         if names_people(self.lab, service.service):
             return True
         name, cluster = service.name, service.service.cluster
-        if "http" in ports_of(service):
+        if "http" in service.ports:
             if self.proxy is None or name not in self.routed:
                 return bool(cluster) and self.afar(name)
             return bool(cluster) and self.proxy.service.cluster != cluster
@@ -272,7 +267,7 @@ def _of_door(service: ServiceFacts) -> tuple[tuple[int, Port], ...]:
     """The ports of a way in. Pages are HTTPS, and beside them an ingress carries nothing, a Tailscale Service what is
     routed. What has no pages has all its ports: in a cluster by their own numbers, at a host as the proxy would have
     them, so that one number is right for both names."""
-    ports, in_cluster = ports_of(service), service.service.cluster is not None
+    ports, in_cluster = service.ports, service.service.cluster is not None
     if "http" not in ports:
         return tuple((port.port if in_cluster else port.routed or port.port, port) for port in ports.values())
     beside = () if in_cluster else ports.values()

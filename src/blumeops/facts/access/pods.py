@@ -17,7 +17,6 @@ from functools import cached_property
 from typing import TypeVar
 
 from blumeops.facts.access.access import Access, Reason
-from blumeops.facts.access.identities import ports_of
 from blumeops.facts.callers import caller
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.graph import Edge
@@ -124,7 +123,7 @@ class Pods:
         """Every port that it has."""
         if self.operated(service):
             return ((DATABASE_PORT, "tcp"),)
-        return tuple((port.port, port.protocol) for port in ports_of(service).values())
+        return tuple((port.port, port.protocol) for port in service.ports.values())
 
     def nearest(self, reader: ServiceFacts, what: str) -> ServiceFacts | None:
         """The Prometheus (`scrape`) or Loki (`logs`) of a reader: the one beside it, else the first."""
@@ -146,7 +145,7 @@ class Pods:
             ports = self.all_ports(used)
             use = user.database
             if use is not None and use.provider == used.name and not self.operated(used):
-                ports = _spans([ports_of(used)[use.port]]) if use.port in ports_of(used) else ()
+                ports = _spans([used.ports[use.port]]) if use.port in used.ports else ()
             yield from self._call(user, used, ports, Reason(edge.place, f"{user.name} {edge.why} {used.name}"), user)
 
     @cached_property
@@ -171,11 +170,11 @@ class Pods:
         place = self.lab.service_place(used.name)
         collectors = [each for each in self._beside(used, "collector") if each.name != used.name]
         metrics = used.app.metrics
-        if metrics and not metrics.folder and used.app.kind == "service" and metrics.port in ports_of(used):
+        if metrics and not metrics.folder and used.app.kind == "service" and metrics.port in used.ports:
             stores = self._beside(used, "scrape")
             for reader in stores or [each for each in collectors if self.nearest(each, "scrape")]:
                 reason = Reason(place, f"{reader.name} reads the metrics of {used.name}")
-                yield from self._call(reader, used, _spans([ports_of(used)[metrics.port]]), reason, used)
+                yield from self._call(reader, used, _spans([used.ports[metrics.port]]), reason, used)
         if self.operated(used):
             for reader in collectors:
                 reason = Reason(place, f"{reader.name} reads what CloudNativePG tells of {used.name}")
@@ -191,7 +190,7 @@ class Pods:
             return ()
         if self.operated(used):
             return ((DATABASE_PORT, "tcp"),)
-        health, ports = used.service.health or used.app.health, ports_of(used)
+        health, ports = used.service.health or used.app.health, used.ports
         word = health.tcp if health and health.tcp else next((w for w, p in ports.items() if p.protocol == "tcp"), "")
         return _spans([ports[word]]) if word in ports else ()
 
@@ -203,22 +202,22 @@ class Pods:
         place = self.lab.service_place(user.name)
         for what, verb in (("scrape", "metrics"), ("logs", "lines")):
             store = self.nearest(user, what)
-            if store is not None and "http" in ports_of(store):
+            if store is not None and "http" in store.ports:
                 does = f"sends {verb} to" if collects else f"reads {verb} in"
                 reason = Reason(place, f"{user.name} {does} {store.name}")
-                yield from self._call(user, store, _spans([ports_of(store)["http"]]), reason, user)
+                yield from self._call(user, store, _spans([store.ports["http"]]), reason, user)
         for part in self.facts.services.values() if collects else ():
             metrics = part.app.metrics
-            if part.app.kind == "platform" and metrics and metrics.port in ports_of(part):
+            if part.app.kind == "platform" and metrics and metrics.port in part.ports:
                 reason = Reason(place, f"{user.name} reads the metrics of {part.name}")
-                yield from self._call(user, part, _spans([ports_of(part)[metrics.port]]), reason, user)
+                yield from self._call(user, part, _spans([part.ports[metrics.port]]), reason, user)
 
     def _routed(self, used: ServiceFacts) -> Iterator[Call]:
         """A proxy in the same cluster leads callers to its page."""
         proxy = self.facts.services.get(self.settings.network.proxy)
-        if proxy is not None and proxy.name != used.name and "http" in ports_of(used):
+        if proxy is not None and proxy.name != used.name and "http" in used.ports:
             reason = Reason(self.lab.service_place(used.name), f"{proxy.name} leads callers to {used.name}")
-            yield from self._call(proxy, used, _spans([ports_of(used)["http"]]), reason, used)
+            yield from self._call(proxy, used, _spans([used.ports["http"]]), reason, used)
 
     def _call(
         self, user: ServiceFacts, used: ServiceFacts, ports: tuple[Span, ...], reason: Reason, by: ServiceFacts

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from blumeops.facts.access.access import Access, Reason
 from blumeops.facts.access.borders import To
-from blumeops.facts.access.identities import HTTPS, ports_of
+from blumeops.facts.access.identities import HTTPS
 from blumeops.facts.access.names import BESIDE, MAGIC, ROUTED, WORDS, viewpoint
 from blumeops.facts.access.sources import Source, Way, unresolved
 from blumeops.facts.callers import names_people
@@ -34,7 +34,7 @@ def _by_door(access: Access, who: Source, service: ServiceFacts) -> Iterator[Way
     door = access.ids.doors.get(service.name)
     if door is None:
         return
-    web = "http" in ports_of(service)
+    web = "http" in service.ports
     how = "the Tailscale operator's ingress" if door.kind == "ingress" else f"the Tailscale Service {door.selector}"
     named = Reason(access.lab.place("network", "tailnet"), f"{door.name} is a name of MagicDNS")
     for port, led_to in door.ports:
@@ -83,7 +83,7 @@ def _by_tcp_route(access: Access, who: Source, service: ServiceFacts) -> Iterato
         return
     for route in ids.tcp_routes_to(service.name):
         links, missing = _to_proxy(access, who, service, route.number)
-        up = _upstream(access, ids.proxy, service, ports_of(service)[route.port].port)
+        up = _upstream(access, ids.proxy, service, service.ports[route.port].port)
         (missing if up[0] else links).append(up[1])
         missing += _kept_in(access, who, route.number)
         yield Way(f"{service.label}.{ids.domain}:{route.number}", route.number, tuple(links), tuple(missing))
@@ -138,7 +138,7 @@ def _beside(access: Access, who: Source, service: ServiceFacts) -> Iterator[Way]
     inside = who.place == service.service.place and bool(who.place)
     if not inside or (who.view == "container" and not cluster):
         return
-    for port in ports_of(service).values():
+    for port in service.ports.values():
         if cluster:
             link, missing = _between_pods(access, who, service, port.port)
             name = f"{object_of(access, service)}.{service.name}.svc:{port.port}"
@@ -192,7 +192,7 @@ def _by_address(access: Access, who: Source, service: ServiceFacts) -> Iterator[
     address = lab.settings.hosts[service.host].address
     if not listens_wide(access, service.name):
         return
-    for word, port in ports_of(service).items():
+    for word, port in service.ports.items():
         place = lab.place("hosts", service.host, *(("address",) if address else ()))
         if port.entry or access.ids.is_inside(service.name, word):
             continue  # of the proxy: without one of its names it answers nothing

@@ -16,7 +16,7 @@ from blumeops.facts.parts import Text
 from blumeops.lab.model import Lab
 from blumeops.render.ansible.contained import Within, neighbours
 from blumeops.render.ansible.role import Role
-from blumeops.render.ansible.speak import config_name, ports
+from blumeops.render.ansible.speak import config_name
 from blumeops.render.ansible.words import Expression, Said
 
 FIRST_USER = 0x70000000
@@ -75,7 +75,7 @@ class Container:
         if not self.role.job:
             told = [("--detach",), ("--sdnotify=conmon",), ("--log-driver=passthrough",)]
         published = []
-        for name, port in ports(self.role.service).items():
+        for name, port in self.role.service.ports.items():
             published.append((f"--publish={self.say.listens(name)}:{port.port}:{port.port}/{port.protocol}",))
         network = [(f"--network={self.network}",)] if self.network else []
         network += [(f"--network-alias={alias}",) for alias in (self.member.aliases if self.member else ())]

@@ -6,7 +6,7 @@ from blumeops.checks.check import CheckedLab
 from blumeops.facts.access.identities import TcpRoute
 from blumeops.facts.derive import Route
 from blumeops.facts.parts import Text
-from blumeops.render.ansible.speak import Speaker, ports
+from blumeops.render.ansible.speak import Speaker
 from blumeops.render.caddy import caddyfile
 
 TOKEN = "DNS_TOKEN"  # noqa: S105 - the variable's name
@@ -26,13 +26,13 @@ def routes(checked: CheckedLab, say: Speaker) -> Text:
         host = say.host_of(route.service)
         if service.service.host is None:
             return (f"https://{host} {{\n\t\theader_up Host {{upstream_hostport}}\n\t}}",)
-        return (f"{host}:{ports(service)[route.port].port}",)
+        return (f"{host}:{service.ports[route.port].port}",)
 
     tcp: list[tuple[TcpRoute, Text]] = []
     for led in checked.access.ids.tcp_routes:
-        port = ports(checked.facts.services[led.service])[led.port].port
+        port = checked.facts.services[led.service].ports[led.port].port
         tcp.append((led, (f"{say.host_of(led.service)}:{port}",)))
-    number = next((port.port for port in ports(say.service).values() if port.entry), 443)
+    number = next((port.port for port in say.service.ports.values() if port.entry), 443)
     return caddyfile(
         checked.lab, checked.facts, domain or "", number, certificates, upstream,
         tcp=tcp, guarded=network.tailnet is not None, wildcard=bool(network.dns and domain),

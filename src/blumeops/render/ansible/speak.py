@@ -16,7 +16,6 @@ from blumeops.facts import parts
 from blumeops.facts.backup import held
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Text
-from blumeops.lab.app import Port
 from blumeops.render.ansible.words import Expression, Said, quoted
 
 LOOPBACK = "127.0.0.1"
@@ -51,11 +50,6 @@ def config_name(file: str) -> str:
 def mac_log(service: str) -> str:
     """Where launchd writes a service's lines, below the folder of the user."""
     return f"/Library/Logs/{service}.log"
-
-
-def ports(service: ServiceFacts) -> dict[str, Port]:
-    """Its ports: the app's, and what the service says instead."""
-    return {**service.app.ports, **service.service.ports}
 
 
 def has_secret(texts: Iterable[Text]) -> bool:
@@ -108,11 +102,11 @@ class Speaker:
             case parts.Listen(port, "host"):
                 return (self.listens(port),)
             case parts.Listen(port, "port"):
-                return (str(ports(self.service)[port].port),)
+                return (str(self.service.ports[port].port),)
             case parts.Address(service, _, "host"):
                 return (self.host_of(service),)
             case parts.Address(service, port, "port"):
-                return (str(ports(self.facts.services[service])[port].port),)
+                return (str(self.facts.services[service].ports[port].port),)
             case parts.Url(service):
                 return (self.facts.services[service].people_url,)
             case parts.LogFile(service):
@@ -129,7 +123,7 @@ class Speaker:
 
     def listens(self, port: str) -> str:
         """The address of the host on which callers find it."""
-        if ports(self.service)[port].entry:
+        if self.service.ports[port].entry:
             return EVERYWHERE
         inside = self.checked.access.ids.is_inside(self.service.name, port)
         return EVERYWHERE if self.called_from_afar() and not inside else LOOPBACK

@@ -17,7 +17,7 @@ from blumeops.render.ansible.backups import KEY
 from blumeops.render.ansible.contained import contained, speaker
 from blumeops.render.ansible.podman import CLIENTS_FILE
 from blumeops.render.ansible.role import Role, arguments
-from blumeops.render.ansible.speak import LOOPBACK, config_name, has_secret, ports, variable
+from blumeops.render.ansible.speak import LOOPBACK, config_name, has_secret, variable
 from blumeops.render.ansible.words import in_variable, quoted
 
 Task = dict[str, Any]
@@ -260,11 +260,11 @@ def _health(role: Role) -> Iterator[Task]:
     task: Task = {"name": "See that it works"}
     tries = {"register": result, "until": f"{result} is not failed", "retries": seconds, "delay": 1}
     if health.http:
-        url = in_variable((f"http://{LOOPBACK}:{ports(role.service)[health.port].port}{health.http}",))
+        url = in_variable((f"http://{LOOPBACK}:{role.service.ports[health.port].port}{health.http}",))
         task |= {"ansible.builtin.uri": {"url": url, "follow_redirects": "none"}, **tries}
         task["failed_when"] = f"{result}.status < 200 or {result}.status >= 400"
     elif health.tcp:
-        number = ports(role.service)[health.tcp].port
+        number = role.service.ports[health.tcp].port
         task["ansible.builtin.wait_for"] = {"host": LOOPBACK, "port": number, "timeout": seconds}
     else:
         command = role.argv(role.wiring.health_command)

@@ -13,7 +13,7 @@ from blumeops.lab.app import App
 from blumeops.lab.quantities import size_text
 from blumeops.render.ansible import podman
 from blumeops.render.ansible.role import Role
-from blumeops.render.ansible.speak import account, ports
+from blumeops.render.ansible.speak import account
 from blumeops.render.ansible.words import Expression, Said, in_file, in_plist, in_unit
 from blumeops.render.telemetry.view import derives
 
@@ -103,7 +103,7 @@ def systemd_unit(role: Role) -> str:
 def _confined(role: Role, mounts: list[Said]) -> list[str]:
     """What a program of the host may do."""
     writable = [(role.say.own("state", folder),) for folder in role.folders]
-    wanted = ["CAP_NET_BIND_SERVICE"] if any(port.port < _PRIVILEGED for port in ports(role.service).values()) else []
+    wanted = ["CAP_NET_BIND_SERVICE"] if any(port.port < _PRIVILEGED for port in role.service.ports.values()) else []
     wanted += ["CAP_DAC_READ_SEARCH"] if role.backups.makes else []  # it reads what other accounts keep
     capability = " ".join(wanted)
     return [

@@ -11,7 +11,7 @@ from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.images import version_of
 from blumeops.lab.sources import AppSource
 from blumeops.render.kubernetes.manifest import Manifest
-from blumeops.render.kubernetes.places import Site, address, metadata, ports_of
+from blumeops.render.kubernetes.places import Site, address, metadata
 from blumeops.render.kubernetes.workloads import own_words
 
 APPS, MANIFESTS = "argocd/apps", "argocd/manifests"
@@ -29,7 +29,7 @@ def repository_of(site: Site) -> str:
     lab, forge = site.lab.settings.lab, site.lab.settings.gitops.forge
     server = NO_REPOSITORY
     found = site.facts.services.get(forge or "")
-    if found and forge and "http" in ports_of(found):
+    if found and forge and "http" in found.ports:
         server = found.machine_url
         if not server or found.service.cluster:
             host, port = address(site, forge, "http", _home(site))

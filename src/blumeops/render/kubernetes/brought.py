@@ -18,7 +18,7 @@ from blumeops.lab.brought.model import Brought, KubeObject
 from blumeops.lab.brought.pods import containers, pods
 from blumeops.lab.sources import AppSource
 from blumeops.render.kubernetes.manifest import Manifest
-from blumeops.render.kubernetes.places import Site, on_tailnet, ports_of
+from blumeops.render.kubernetes.places import Site, on_tailnet
 from blumeops.render.kubernetes.policies import guarded, policies
 from blumeops.render.kubernetes.secrets import external_secret, secret
 from blumeops.render.kubernetes.words import Words
@@ -42,7 +42,7 @@ def derived_files(site: Site, service: ServiceFacts) -> Files:
     """What is added to the files of the lab."""
     files: Files = {}
     if has_ingress(site, service):
-        port = {"number": ports_of(service)["http"].port}  # how the port is called, the lab's own files say
+        port = {"number": service.ports["http"].port}  # how the port is called, the lab's own files say
         files["ingress.yaml"] = [ingress(site, service, port)]
     references = {use.name: use.reference for use in service.secrets if use.name in service.app.secrets}
     if references:
@@ -96,7 +96,7 @@ def security(brought: Brought) -> str:
 
 def left(site: Site, service: ServiceFacts, brought: Brought) -> Iterator[str]:
     """What a person has to see to."""
-    ports = ports_of(service)
+    ports = service.ports
     if brought.way == "chart" and ports:
         numbers = ", ".join(str(port.port) for port in ports.values())
         yield f"its chart must make a Service {service.name} with port {numbers}: `fullnameOverride` does, in most"

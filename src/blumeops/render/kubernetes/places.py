@@ -18,7 +18,7 @@ from blumeops.facts.access.pods import Pods
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.images import OPERATOR, is_postgresql
 from blumeops.facts.together import files
-from blumeops.lab.app import App, Port
+from blumeops.lab.app import App
 from blumeops.lab.sources import AppSource
 from blumeops.render.kubernetes.manifest import Manifest, digest
 
@@ -82,11 +82,6 @@ def source_of(app: App, *kinds: str) -> AppSource | None:
     return next((source for source in app.sources if source.kind in kinds), None)
 
 
-def ports_of(service: ServiceFacts) -> dict[str, Port]:
-    """The ports by name; the service's own instead of the app's."""
-    return {**service.app.ports, **service.service.ports}
-
-
 def metadata(site: Site, service: ServiceFacts, name: str = "", namespace: str = "") -> Manifest:
     """The beginning of every object of a service."""
     labels = {**selector(service), "app.kubernetes.io/part-of": site.lab.settings.lab}
@@ -118,7 +113,7 @@ def by_operator(site: Site, service: ServiceFacts) -> bool:
 def address(site: Site, name: str, port: str, cluster: str | None) -> tuple[str, int]:
     """Host and port by which a pod of `cluster` reaches a port of the service `name`."""
     service = site.facts.services[name]
-    number = ports_of(service)[port].port
+    number = service.ports[port].port
     if service.service.cluster == cluster:
         if by_operator(site, service):
             return f"{name}-rw.{name}.svc", CLOUDNATIVE_PG_PORT

@@ -13,7 +13,7 @@ from shlex import quote
 from blumeops.facts.access.identities import OPERATOR
 from blumeops.facts.derive import ServiceFacts
 from blumeops.render.kubernetes.manifest import Manifest
-from blumeops.render.kubernetes.places import Site, ports_of
+from blumeops.render.kubernetes.places import Site
 from blumeops.render.kubernetes.policies import connect_policies
 from blumeops.render.kubernetes.secrets import TOKEN, external_secret, secret, stores
 from blumeops.render.kubernetes.words import Words
@@ -53,7 +53,7 @@ def values(site: Site, service: ServiceFacts) -> Manifest:
                     "serviceType": "ClusterIP",
                     "credentialsName": name,
                     "credentialsKey": key,
-                    "api": {"httpPort": ports_of(service)["http"].port},
+                    "api": {"httpPort": service.ports["http"].port},
                 },
                 "operator": {"create": False},
             }
@@ -80,7 +80,7 @@ def beside(site: Site, service: ServiceFacts) -> Files:
             }
             # Machines would find it behind the proxy too: it is opened to whom somebody names, and to nobody else.
             opened = has_ingress(site, service) and service.service.allow
-            port = {"number": ports_of(service)["http"].port}
+            port = {"number": service.ports["http"].port}
             return files | ({"ingress.yaml": [ingress(site, service, port)]} if opened else {})
         case "tailscale-operator" if site.has(service.service.cluster, "external-secrets"):
             references = {use.name: use.reference for use in service.secrets}

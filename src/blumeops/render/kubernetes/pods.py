@@ -18,7 +18,7 @@ from blumeops.lab.app import Stop
 from blumeops.lab.quantities import size_text
 from blumeops.render.kubernetes.collector import account
 from blumeops.render.kubernetes.manifest import Manifest, digest
-from blumeops.render.kubernetes.places import Site, metadata, mounted, object_name, ports_of, selector, source_of
+from blumeops.render.kubernetes.places import Site, metadata, mounted, object_name, selector, source_of
 from blumeops.render.kubernetes.probes import probes
 from blumeops.render.kubernetes.secrets import external_secret, secret
 from blumeops.render.kubernetes.words import Words, config_files, references, uses
@@ -73,7 +73,7 @@ def user(service: ServiceFacts) -> Manifest:
 
 def confined(service: ServiceFacts | None = None) -> Manifest:
     """A container's security context."""
-    low = service is not None and any(port.port < PRIVILEGED for port in ports_of(service).values())
+    low = service is not None and any(port.port < PRIVILEGED for port in service.ports.values())
     added = {"add": ["NET_BIND_SERVICE"]} if low else {}
     return {
         "allowPrivilegeEscalation": False,
@@ -158,7 +158,7 @@ class _Builder:
         metrics = self.app.metrics
         if metrics is None or metrics.folder:
             return {}
-        number = ports_of(self.service)[metrics.port].port
+        number = self.service.ports[metrics.port].port
         return {
             "prometheus.io/scrape": "true", "prometheus.io/port": str(number), "prometheus.io/path": metrics.http,
         }  # fmt: skip
@@ -170,7 +170,7 @@ class _Builder:
         elif self.wiring.arguments:
             made["args"] = [self.words.argument(text) for text in self.wiring.arguments]
         made |= self.env()
-        ports = ports_of(self.service)
+        ports = self.service.ports
         if ports:
             made["ports"] = [
                 {"name": object_name(name, 15), "containerPort": port.port, "protocol": port.protocol.upper()}

@@ -19,7 +19,7 @@ from blumeops.facts.access.pods import EVERYBODY, Call, Span
 from blumeops.facts.derive import ServiceFacts
 from blumeops.lab.brought.model import way_of
 from blumeops.render.kubernetes.manifest import Manifest
-from blumeops.render.kubernetes.places import Site, by_operator, metadata, ports_of, selector
+from blumeops.render.kubernetes.places import Site, by_operator, metadata, selector
 from blumeops.render.kubernetes.together import others
 from blumeops.render.yaml import Noted
 
@@ -67,7 +67,7 @@ def connect_policies(site: Site, connect: ServiceFacts) -> list[Manifest]:
     external = site.operators.get((connect.service.cluster, "external-secrets"))
     if external is not None:
         reason = Reason(site.lab.service_place(external.name), f"{external.name} fetches secrets from {connect.name}")
-        spans = ((ports_of(connect)["http"].port, "tcp"),)
+        spans = ((connect.ports["http"].port, "tcp"),)
         ingress.insert(0, _rule("from", [peer(site, external)], spans, reason))
     reason = Reason(site.lab.service_place(connect.name), f"{connect.name} asks 1Password")
     egress = [DNS, _rule("to", _internet(), ((443, "tcp"),), reason)]
@@ -78,7 +78,7 @@ def grant_policies(site: Site, user: ServiceFacts, provider: ServiceFacts) -> li
     """Those of the Job that makes a user's database, in the provider's namespace: it calls the provider alone."""
     use = user.database
     assert use is not None
-    spans = ((ports_of(provider)[use.port].port, "tcp"),)
+    spans = ((provider.ports[use.port].port, "tcp"),)
     reason = Reason(site.lab.service_place(user.name, "database"), f"a Job makes the database of {user.name}")
     here = [{"podSelector": {"matchLabels": pods_of(site, provider)}}]
     there = [{"podSelector": {"matchLabels": selector(user)}}]
@@ -252,7 +252,7 @@ def _proxy_of(site: Site, service: ServiceFacts) -> Manifest:
 
     https://github.com/tailscale/tailscale/blob/main/cmd/k8s-operator/sts.go
     """
-    kind = "ingress" if "http" in ports_of(service) else "svc"
+    kind = "ingress" if "http" in service.ports else "svc"
     found = _proxies(site, service.service.cluster)
     found["podSelector"]["matchLabels"] |= {
         "tailscale.com/parent-resource-type": kind,

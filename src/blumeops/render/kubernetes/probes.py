@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from blumeops.facts.derive import ServiceFacts
 from blumeops.lab.app import Health
 from blumeops.render.kubernetes.manifest import Manifest
-from blumeops.render.kubernetes.places import ports_of
 
 
 def probes(service: ServiceFacts, run: Sequence[str]) -> Manifest:
@@ -28,7 +27,7 @@ def probes(service: ServiceFacts, run: Sequence[str]) -> Manifest:
 
 
 def _looks(service: ServiceFacts, health: Health, run: Sequence[str]) -> Manifest:
-    ports = ports_of(service)
+    ports = service.ports
     if health.http:
         return {"httpGet": {"path": health.http, "port": ports[health.port].port}}
     if health.tcp:

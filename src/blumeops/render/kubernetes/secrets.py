@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import SecretValue, Text
 from blumeops.render.kubernetes.manifest import Manifest, digest
-from blumeops.render.kubernetes.places import Site, metadata, ports_of
+from blumeops.render.kubernetes.places import Site, metadata
 from blumeops.render.kubernetes.words import Words, references, variables
 
 STORE = "onepassword"
@@ -68,7 +68,7 @@ def stores(site: Site, connect: ServiceFacts) -> list[Manifest]:
     vaults = {_path(reference)[0] for reference in found} or {site.lab.settings.secrets.vault}
     name, key = TOKEN
     token = {"connectTokenSecretRef": {"namespace": connect.name, "name": name, "key": key}}
-    host = f"http://{connect.name}.{connect.name}.svc:{ports_of(connect)['http'].port}"
+    host = f"http://{connect.name}.{connect.name}.svc:{connect.ports['http'].port}"
     return [
         {
             "apiVersion": "external-secrets.io/v1",

@@ -14,7 +14,7 @@ from blumeops.facts import parts
 from blumeops.facts.derive import ServiceFacts
 from blumeops.facts.parts import Text
 from blumeops.render.caddy import caddyfile
-from blumeops.render.kubernetes.places import Site, address, mounted, ports_of
+from blumeops.render.kubernetes.places import Site, address, mounted
 from blumeops.render.telemetry import derived
 from blumeops.render.telemetry.view import View
 
@@ -32,7 +32,7 @@ def config_files(site: Site, service: ServiceFacts) -> dict[str, Text]:
         if file.derived == "routes":
             settings = site.lab.settings
             domain = settings.network.domain or f"{settings.lab}.internal"
-            port = next((port.port for port in ports_of(service).values() if port.entry), 443)
+            port = next((port.port for port in service.ports.values() if port.entry), 443)
             files[name] = caddyfile(
                 site.lab, site.facts, domain, port, "tls internal",
                 lambda route: (
@@ -89,7 +89,7 @@ class Words:
             case parts.Listen(_, "host"):
                 return "0.0.0.0"  # noqa: S104 - of a pod's own network
             case parts.Listen(port, "port"):
-                return str(ports_of(service)[port].port)
+                return str(service.ports[port].port)
             case parts.Address(other, port, "host"):
                 return self.address(other, port)[0]
             case parts.Address(other, port, "port"):

@@ -11,7 +11,6 @@ from blumeops.render.kubernetes.places import (
     metadata,
     object_name,
     on_tailnet,
-    ports_of,
     selector,
     tailnet_tag,
 )
@@ -42,7 +41,7 @@ def workload_files(site: Site, service: ServiceFacts) -> Files:
         files = {"deployment.yaml": [_deployment(site, service, made)]}
     for (workload,) in [] if job else list(files.values()):
         files |= {"pdb.yaml": [_budget(site, service)]} if _several(workload) else {}
-    files |= {"service.yaml": [to_pods(site, service, selector(service))]} if ports_of(service) else {}
+    files |= {"service.yaml": [to_pods(site, service, selector(service))]} if service.ports else {}
     files |= {"names.yaml": found} if (found := names(site, service)) else {}
     files |= {"configmap.yaml": [made.config]} if made.config else {}
     files |= {"externalsecret.yaml": [made.secrets]} if made.secrets else {}
@@ -55,7 +54,7 @@ def workload_files(site: Site, service: ServiceFacts) -> Files:
 def to_pods(site: Site, service: ServiceFacts, pods: dict[str, str]) -> Manifest:
     """The Service before the pods with the labels `pods`. What is no web page gets its tailnet name here."""
     about = metadata(site, service)
-    ports = ports_of(service)
+    ports = service.ports
     if on_tailnet(site, service) and "http" not in ports:
         about["annotations"] = {
             "tailscale.com/expose": "true", "tailscale.com/hostname": service.label, **tailnet_tag(service),
@@ -78,7 +77,7 @@ def to_pods(site: Site, service: ServiceFacts, pods: dict[str, str]) -> Manifest
 
 def has_ingress(site: Site, service: ServiceFacts) -> bool:
     """Whether Tailscale's operator gives the service a name: it has pages, and somebody uses that name."""
-    return "http" in ports_of(service) and on_tailnet(site, service)
+    return "http" in service.ports and on_tailnet(site, service)
 
 
 def _deployment(site: Site, service: ServiceFacts, made: Pod) -> Manifest:
@@ -96,7 +95,7 @@ def _stateful_set(site: Site, service: ServiceFacts, made: Pod) -> Manifest:
     """A volume has one writer, so the old pod is gone before the new one starts, whatever the app could do."""
     return _workload(site, service, "StatefulSet", {
         "replicas": 1,
-        **({"serviceName": service.name} if ports_of(service) else {}),
+        **({"serviceName": service.name} if service.ports else {}),
         "selector": {"matchLabels": selector(service)},
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "template": made.template,

@@ -34,7 +34,7 @@ def probes(view: View, collector: ServiceFacts) -> Iterator[Probe]:
         if service.app.kind == "job" or service is collector:
             continue
         health = service.service.health or service.app.health
-        ports = {**service.app.ports, **service.service.ports}
+        ports = service.ports
         routed = service.name != view.checked.lab.settings.network.proxy
         if service.machine_url and routed:
             own = health is not None and health.http is not None and health.port == "http"
@@ -51,5 +51,5 @@ def _within_reach(view: View, service: ServiceFacts, port: str, collector: Servi
     """Whether a pod can connect: to what runs in its own cluster, and on a host to what listens for everybody."""
     if service.service.cluster:
         return service.service.cluster == collector.service.cluster and service.app.kind == "service"
-    entry = {**service.app.ports, **service.service.ports}[port].entry
+    entry = service.ports[port].entry
     return entry and bool(service.service.host)

@@ -84,7 +84,7 @@ def _metrics_of_pods(beside: list[ServiceFacts], cluster: str) -> Iterator[Block
 def _number(service: ServiceFacts) -> int:
     metrics = service.app.metrics
     assert metrics is not None
-    return {**service.app.ports, **service.service.ports}[metrics.port].port
+    return service.ports[metrics.port].port
 
 
 def _pods(job: str, told: list[tuple[ServiceFacts, int]], cluster: str, about: str) -> Iterator[Block]:
