@@ -61,6 +61,7 @@ MEANINGS = {
     "BLU135": "A version is behind: a newer one of its kind is there (`check --live`; a warning).",
     "BLU136": "Whether a version is behind is not known: who would tell it is away (`check --live`; a note).",
     "BLU137": "A tag means something else than what `images.lock.yaml` has for it (`check --live`; a warning).",
+    "BLU138": "What runs at site here is not well (a warning), or not as it is described (a note; `check --live`).",
     "BLU139": "Nobody says which plugin the proxy needs for the DNS provider, and in which version.",
     "BLU140": "A Compose file that does not fit: its form, a value, a dependency that is not there.",
     "BLU141": "A field of a Compose file that is not understood; what would be done instead is said.",

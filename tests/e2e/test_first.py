@@ -14,6 +14,10 @@ from typing import Any
 import psutil
 import pytest
 
+from blumeops.app import live_here
+from blumeops.base.findings import Finding
+from blumeops.base.site import SiteFolder
+from blumeops.checks.check import check_folder
 from tests.e2e.site import BLUMEOPS, Clone, Site, running_below
 
 pytestmark = pytest.mark.timeout(240)
@@ -34,6 +38,13 @@ def eventually(true: Callable[[], bool], seconds: float = 20) -> bool:
                 return True
         time.sleep(0.05)
     return False
+
+
+def asked_live(site: Site, folder: Path) -> list[Finding]:
+    """What `check --live` says of what runs; registries, which it asks as well, are elsewhere."""
+    checked = check_folder(folder).passed
+    assert checked is not None
+    return list(live_here.findings(checked, SiteFolder(site.state)))
 
 
 def test_up_ends_with_a_table_of_what_runs_where(site: Site) -> None:
@@ -88,7 +99,11 @@ def test_plan_shows_what_a_change_would_do(site: Site, clone: Clone) -> None:
     assert [change["unit"] for change in plan["changes"]] == ["miniflux"]
     assert "POLLING_FREQUENCY: 60 → 45" in plan["changes"][0]["effects"]
     assert "-env POLLING_FREQUENCY: 60" in plan["changes"][0]["diff"]
+    (note,) = asked_live(site, clone.path)
+    assert (note.severity, note.subject, note.code) == ("note", "miniflux", "BLU138")
+    assert note.place.file == "services/services.yaml"
     clone.git("checkout", "-q", "--", ".")
+    assert asked_live(site, clone.path) == []
 
 
 def test_a_push_changes_what_runs(site: Site, clone: Clone) -> None:
@@ -211,6 +226,9 @@ def test_a_service_that_never_worked_can_be_deleted(site: Site, clone: Clone) ->
     clone.git("commit", "-qam", "A service that cannot work")
     assert "reader: failed" in clone.push()
     assert site.units()["reader"]["state"] == "failed"
+    (warned,) = (found for found in asked_live(site, clone.path) if found.severity == "warning")
+    assert warned.subject == "reader"
+    assert warned.message.startswith("is failed: ")
     clone.git("pull", "-q")  # its secrets were generated
     file.write_text(before)
     clone.git("commit", "-qam", "Without it")
@@ -356,9 +374,12 @@ def test_no_secret_is_anywhere_but_where_it_is_needed(site: Site) -> None:
 
 
 def test_logs_shows_what_a_service_printed(site: Site) -> None:
-    """The last lines of the service's log."""
-    assert "Miniflux" in site.run("logs", "miniflux", "-n", "200").stdout or site.run("logs", "miniflux").stdout
-    assert "listen" in site.run("logs", "postgresql", "-n", "500").stdout
+    """The last lines of the service's log, as many as are asked for."""
+    whole = site.run("logs", "miniflux", "-n", "100000").stdout.splitlines()
+    assert any('msg="Created new admin user" username=admin' in line for line in whole)
+    assert any('msg="Starting HTTP server"' in line for line in whole)
+    assert site.run("logs", "miniflux", "-n", "2").stdout.splitlines() == whole[-2:]
+    assert "listening on" in site.run("logs", "postgresql", "-n", "500").stdout
 
 
 def test_down_leaves_no_process_and_up_brings_all_back(site: Site) -> None:
@@ -367,6 +388,9 @@ def test_down_leaves_no_process_and_up_brings_all_back(site: Site) -> None:
     site.run("down")
     assert running_below(site.state) == []
     assert {unit["state"] for unit in site.units().values()} == {"stopped"}
+    assert [found.message for found in asked_live(site, site.folder)] == [
+        "what runs at this site is not known: its controller does not run"
+    ]
     site.run("up")
     assert site.serves()
     assert site.run("op", "read", "op://first/miniflux/admin-password").stdout == password

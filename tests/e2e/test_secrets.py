@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import bcrypt
@@ -63,7 +64,10 @@ def test_each_secret_is_listed_with_its_users_and_no_value(site: Site, clone: Cl
     postgres = listed["op://first/postgresql/superuser-password"]["uses"][0]
     assert postgres["here"] == ["private file", "environment of the command that makes miniflux's database"]
     assert listed[DATABASE]["uses"][0]["home"] == "ExternalSecret in miniflux of cluster"
-    assert all(each["stored"] and each["since"] for each in listed.values())
+    assert all(each["stored"] for each in listed.values())
+    now = datetime.now(UTC)
+    ages = [now - datetime.strptime(each["since"], "%Y-%m-%dT%H:%M:%S.%f%z") for each in listed.values()]
+    assert all(timedelta(0) < age < timedelta(hours=1) for age in ages), ages
     assert site.json("secret", "check") == {"version": 1, "findings": []}
     told = site.run("secret", "list").stdout
     assert not [each for each in listed if value(site, each) in told]

@@ -1,7 +1,9 @@
-"""`check --live`: what only the world can answer. Stores, registries and indexes are asked; nothing is changed.
+"""`check --live`: what only the world can answer. Stores, registries, indexes and site `here` are asked; nothing is
+changed. The engines of site `home` are not asked.
 
 In: a lab that passed the checks, and its site. Out: findings: a warning for each version that is behind, for a tag that
-means something else than it is locked to and for what the store lacks; notes for what could not be asked.
+means something else than it is locked to, for what the store lacks and for what does not run well here; notes for what
+could not be asked, and for what runs otherwise than it is described.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from blumeops.app import vault
+from blumeops.app import live_here, vault
 from blumeops.base.errors import BlumeError
 from blumeops.base.findings import Finding, Place, in_order
 from blumeops.base.site import SiteFolder
@@ -35,7 +37,7 @@ def findings(
     """All of them, by place. `environment`: where the index of packages may be named."""
     registries = Registries()
     found = [*_secrets(checked, folder, site, age_key), *_behind(checked.lab, registries, environment, progress)]
-    return in_order([*found, *_moved(checked.lab, registries, progress)])
+    return in_order([*found, *_moved(checked.lab, registries, progress), *live_here.findings(checked, site)])
 
 
 def _secrets(checked: CheckedLab, folder: Path, site: SiteFolder, age_key: Path | None) -> list[Finding]:

@@ -116,7 +116,7 @@ def _look(commands: _Commands) -> None:
 
 def _change(commands: _Commands) -> None:
     check = commands.add("check", "all findings from the description alone; nothing is changed", commands.key)
-    about = "ask the secret store, registries and indexes as well: what lacks, what is behind its pin"
+    about = "ask the secret store, registries, indexes and what runs here as well; engines of site home are not asked"
     check.add_argument("--live", action="store_true", help=about)
     plan = commands.add("plan", "what a sync would change, in words and as diffs", commands.key)
     ends = plan.add_mutually_exclusive_group()

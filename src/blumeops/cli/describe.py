@@ -28,7 +28,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def _live(arguments: argparse.Namespace, checked: CheckedLab) -> list[Finding]:
-    """What stores, registries and indexes say."""
+    """What stores, registries, indexes and the site say."""
     from blumeops.app import live  # the description alone needs none of it
 
     folder, site = lab_folder(arguments), place(arguments).site

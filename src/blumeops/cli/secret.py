@@ -19,6 +19,7 @@ from blumeops.secrets.age import find_key
 from blumeops.secrets.inventory import Entry
 from blumeops.secrets.references import Reference
 from blumeops.status.remote import ago
+from blumeops.status.shown import time_of
 
 MADE = "no: made by the next sync"
 LONGEST = 64 << 10
@@ -62,10 +63,11 @@ def _state(vault: app.Vault, entry: Entry) -> str:
 
 
 def _as_json(vault: app.Vault, entry: Entry) -> dict[str, object]:
+    since = vault.since.get(entry.reference)
     return {
         "reference": str(entry.reference),
         "stored": entry.reference in vault.stored,
-        "since": vault.since.get(entry.reference),
+        "since": time_of(since) if since else None,
         "generated": entry.recipe is not None,
         "uses": [
             {
