@@ -31,7 +31,7 @@ from blumeops.render.local_unit import LocalUnit, Port
 from blumeops.secrets import keyrings, sops
 from blumeops.secrets.age import Key
 from blumeops.secrets.masks import Masks
-from blumeops.status import records
+from blumeops.status import records, shares
 from blumeops.status.database import read_database
 
 CONTROLLER = "controller"
@@ -42,7 +42,9 @@ Say = Callable[[str], None]
 def engine_of(folder: SiteFolder) -> Callable[[Callable[[str], str]], LocalEngine]:
     """Makes the site's engine for a given way to read secrets. What one of them read, none of them shows."""
     programs, masks = Programs(cache_folder()), Masks()
-    return lambda secrets: local_engine(folder.path, secrets, programs, masks=masks)
+    return lambda secrets: local_engine(
+        folder.path, secrets, programs, shares=shares.read(folder.path), masks=masks
+    )  # fmt: skip
 
 
 def socket_of(folder: SiteFolder) -> Path:

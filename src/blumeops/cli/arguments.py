@@ -68,6 +68,14 @@ def previewed(text: str) -> tuple[str, str]:
         raise argparse.ArgumentTypeError(f"{text!r} is not SERVICE=BRANCH") from None
 
 
+def shared(text: str) -> tuple[str, str]:
+    """A share and a path, of HOST/SHARE=PATH; the path may be empty."""
+    share, equals, path = text.partition("=")
+    if not share or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST/SHARE=PATH")
+    return share, path
+
+
 def count(text: str) -> int:
     """A number that is not negative."""
     if not re.fullmatch("[0-9]{1,9}", text):

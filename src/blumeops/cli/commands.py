@@ -7,7 +7,7 @@ import shutil
 import textwrap
 from pathlib import Path
 
-from blumeops.cli.arguments import Parser, Subcommands, Version, count, duration, everywhere, moment, previewed
+from blumeops.cli.arguments import Parser, Subcommands, Version, count, duration, everywhere, moment, previewed, shared
 from blumeops.cli.examples import EXAMPLES, GROUPS
 
 
@@ -86,6 +86,8 @@ def _start(commands: _Commands) -> None:
     commands.add("doctor", "what this machine lacks to run the lab, and the command that gets it", commands.key)
     up = commands.add("up", "start the site and bring the lab to its revision", commands.key)
     up.add_argument("--site", choices=["here"], default="here", help=argparse.SUPPRESS)
+    about = "let this folder of the machine stand in for a share, from now on; repeatable; without PATH no more"
+    up.add_argument("--share", action="append", default=[], type=shared, metavar="HOST/SHARE=PATH", help=about)
     down = commands.add("down", "stop it all; what it keeps is kept", commands.key)
     for each in (up, down):
         each.add_argument(

@@ -24,7 +24,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "init": ("blumeops init ~/lab --name home", "blumeops init ~/example --example blumeops"),
     "doctor": ("blumeops doctor --lab ~/lab",),
-    "up": ("blumeops up --lab ~/lab", "blumeops up --prune-data"),
+    "up": ("blumeops up --lab ~/lab", "blumeops up --share nas/music=~/Music", "blumeops up --prune-data"),
     "down": ("blumeops down --lab ~/lab",),
     "status": ("blumeops status --wait --timeout 90s", "blumeops status --json | jq .units"),
     "logs": ("blumeops logs miniflux postgresql --follow", "blumeops logs controller --since 2h --grep refused"),

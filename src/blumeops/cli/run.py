@@ -16,12 +16,13 @@ from blumeops.base.files import cannot_write, locked, write_whole
 from blumeops.base.site import SiteFolder
 from blumeops.checks.check import check_folder
 from blumeops.cli import output, prune, watch
+from blumeops.cli import shares as cli_shares
 from blumeops.cli.place import Place, place
 from blumeops.connect.tokens import FOLDER
 from blumeops.lab.settings import Settings
 from blumeops.secrets.age import Key, find_key
 from blumeops.secrets.stores import TOKENS
-from blumeops.status import audience, records, remote, shown
+from blumeops.status import audience, records, remote, shares, shown
 from blumeops.status.database import open_database, read_database
 
 
@@ -38,9 +39,13 @@ def up(arguments: argparse.Namespace) -> int:
             output.say_json({"version": 1, "findings": [finding.as_json() for finding in checked.findings]})
         return 1
     _refuse_foreign(where)
+    before = shares.read(where.site.path)
+    named = cli_shares.named(arguments.share, before, checked.passed.lab.settings)
     with alone(where.site):
         _claim(where)  # before anything else is made: another `up` sees an empty folder, or a site that is this lab's
         app.prepare(where.site)
+        if named != before:
+            shares.write(where.site.path, named)
         create = not app.holds_secrets(where.site, where.lab, where.folder)
         key = find_key(arguments.age_key, app.environment(), where.site.age_key, create=create)
         begun = app.seed(where.site, where.lab, where.folder, output.progress)
@@ -132,6 +137,7 @@ def say_status(site: SiteFolder, as_json: bool, *, kept: bool = True) -> bool:
         output.progress("")
         watch.say_status(records.site(database), records.units(database), audience.read(site.path))
         watch.say_remote(remote.read(site.path))
+        cli_shares.say(shares.read(site.path))
         watch.say_warnings(site)
         if kept:
             prune.say_kept(site)

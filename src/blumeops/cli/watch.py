@@ -13,9 +13,10 @@ from blumeops.app import site as app
 from blumeops.base.errors import Unavailable, UserError
 from blumeops.base.site import SiteFolder
 from blumeops.cli import output, prune
+from blumeops.cli import shares as cli_shares
 from blumeops.cli.place import place
 from blumeops.forge.git import printable
-from blumeops.status import audience, records, remote, shown, warnings
+from blumeops.status import audience, records, remote, shares, shown, warnings
 from blumeops.status.database import Database, read_database
 
 
@@ -33,6 +34,7 @@ def status(arguments: argparse.Namespace) -> int:
     else:
         say_status(here, units, audience.read(site.path))
         say_remote(followed)
+        cli_shares.say(shares.read(site.path))
         say_warnings(site)
         prune.say_kept(site)
         say_previews(site)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from blumeops.status import audience, jobs, remote, warnings
+from blumeops.status import audience, jobs, remote, shares, warnings
 from blumeops.status.database import Database
 from blumeops.status.records import Run, Unit, history, settled, site, units
 
@@ -24,6 +24,7 @@ def status_as_json(database: Database) -> dict[str, object]:
     followed = remote.as_json(remote.read(database.path.parent))
     warned = warnings.read(database.path.parent)
     reached = audience.read(database.path.parent)
+    named = {share: str(path) for share, path in shares.read(database.path.parent).items()}
     return {
         "version": VERSION,
         "site": here.name,
@@ -32,6 +33,7 @@ def status_as_json(database: Database) -> dict[str, object]:
         "settled": settled(here, seen),
         "problem": here.problem,
         **({"remote": followed} if followed else {}),
+        **({"shares": named} if named else {}),
         **({"warnings": list(warned.values())} if warned else {}),
         "units": [
             {**_unit(unit, reached), **({"job": at_times[unit.id]} if unit.id in at_times else {})} for unit in seen

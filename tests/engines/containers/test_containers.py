@@ -12,10 +12,11 @@ from urllib.parse import quote
 
 import psutil
 
-from blumeops.engines.local.engine import LocalEngine
+from blumeops.engines.local.engine import LocalEngine, local_engine
 from blumeops.engines.local.folders import FIRST_USER
 from blumeops.engines.local.leftovers import MARK
 from blumeops.engines.local.manager import BackOff
+from blumeops.engines.local.programs import Programs
 from blumeops.render import local
 from blumeops.render.local_unit import (
     Container,
@@ -31,7 +32,17 @@ from blumeops.render.local_unit import (
 )
 from tests.engines.containers.conftest import NAME, podman, web
 from tests.engines.local import units
-from tests.engines.local.conftest import CANARY, apply, get, hasty_engine, led_to, processes_below, until
+from tests.engines.local.conftest import (
+    CANARY,
+    apply,
+    get,
+    hasty_engine,
+    led_to,
+    processes_below,
+    programs_cache,
+    secret,
+    until,
+)
 from tests.leaks import Seeker, Watch
 from tests.written import passed
 
@@ -181,6 +192,29 @@ def test_containers_outlive_nothing_of_a_killed_manager(engine: LocalEngine, sta
     assert podman("ps", "--quiet").count("\n") == 1
     engine.remove("web")
     assert podman("ps", "--all", "--quiet") == ""
+
+
+def test_a_share_is_mounted(state: Path, images: None) -> None:
+    """One of the state, and one that is a folder of this machine's: the image reads what others may read."""
+    music = state / "music"
+    music.mkdir(mode=0o755)
+    (music / "song").write_text("la la")
+    (music / "song").chmod(0o644)
+    at = {"nas/music": "/music", "nas/films": "/films"}
+    form = web().container
+    assert form
+    unit = web(container=form.model_copy(update={"shares": at}))
+    engine = local_engine(state, secret, Programs(programs_cache()), shares={"nas/music": music})
+    try:
+        apply(engine, unit, "started")
+        assert inside(engine, "cat /music/song; ls -d /films/.") == "la la/films/."
+        music.chmod(0o700)
+        outcome = engine.apply(unit, print)
+        assert (outcome.action, outcome.error and outcome.error.code) == ("failed", "BLU719")
+        assert inside(engine, "echo still here") == "still here"
+    finally:
+        engine.stop_all(["web"])
+        until(lambda: not processes_below(state))
 
 
 def test_a_container_that_keeps_ending_backs_off(state: Path, images: None) -> None:

@@ -5,7 +5,7 @@
                                 kept.json: what is left of one that is no more
     STATE/data/UNIT/NAME/       state folders: kept until a person asks for a prune of those of units that are gone
     STATE/snapshots/UNIT/       its state before an update, while that is under way
-    STATE/shares/NAME/          shares that no folder of this machine was named for: kept for ever
+    STATE/shares/HOST/NAME/     shares that no folder of this machine was named for: kept for ever
     STATE/upstreams/NAME        a link to .UNIT.SLOT/, with one file, 8123: where the proxy looks for each request
     STATE/targets/UNIT.json     where its metrics are, for Prometheus, which must be able to list the folder
     STATE/pages/NAME.html       what the proxy shows while that name's service does not answer
@@ -63,7 +63,7 @@ class Folders:
     state: Path
     account: Account
     shares: Mapping[str, Path] = field(default_factory=dict)
-    """Shares for which a folder of this machine was named (`--share music=PATH`)."""
+    """Shares for which a folder of this machine was named (`--share nas/music=PATH`)."""
 
     def prepare(self) -> None:
         """Make what all share. Raises Unavailable `BLU706` when services could not get there."""
@@ -102,16 +102,26 @@ class Folders:
         return self.state / "snapshots" / unit
 
     def share(self, name: str) -> Path:
-        """A share, or what is in it: "music" or "music/albums"."""
-        share, _, inside = name.partition("/")
+        """A share, or what is in it: "nas/music" or "nas/music/albums"."""
+        share, inside = _share(name)
         return self.shares.get(share, self.state / "shares" / share) / inside
 
+    def named(self, share: str) -> Path | None:
+        """The folder of this machine that stands in for a share; None: it is one of the state."""
+        return self.shares.get(_share(share)[0])
+
     def make_share(self, name: str) -> None:
-        """Make a share's folder, unless it is one of this machine's."""
-        share = name.partition("/")[0]
-        if share not in self.shares:
+        """Make a share's folder, unless it is one of this machine's, or there: a person may have put it there. Whoever
+        gets to it may read it, for a container is another user; to what is around it only services get."""
+        share = self.state / "shares" / _share(name)[0]
+        if _share(name)[0] not in self.shares:
             self.shared(self.state / "shares")
-            self.of_service(self.state / "shares" / share)
+            if share.parent != self.state / "shares":
+                self.of_service(share.parent)
+            if not os.path.lexists(share):
+                _folder(
+                    share, 0o700 if self.account.user is None else 0o755, os.geteuid(), self.account, self.account.user
+                )
 
     def log(self, unit: str, slot: str) -> Path:
         return self.state / "logs" / f"{unit}.{slot}.log"
@@ -174,6 +184,12 @@ class Folders:
         """The services' user and group, where they are not ours."""
         user, group = self.account.user, self.account.group
         return None if user is None or group is None else (user, group)
+
+
+def _share(name: str) -> tuple[str, str]:
+    """The share, and what is in it."""
+    words = name.split("/")
+    return "/".join(words[:2]), "/".join(words[2:])
 
 
 def give(path: Path, account: Account, services: Account) -> None:

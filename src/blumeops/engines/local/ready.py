@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from blumeops.base.errors import Unavailable
-from blumeops.engines.local import health, samples
+from blumeops.engines.local import health, samples, shares
 from blumeops.engines.local.folders import check_reachable, give
 from blumeops.engines.local.programs import Program
 from blumeops.engines.local.programs.found import copied
@@ -59,8 +59,10 @@ def folders(site: Site, unit: LocalUnit, program: Program, first: bool) -> None:
             give_state(site, unit, site.resolver(unit, SLOTS[0], {}, program.image), each)
     if first:
         samples.put(site.resolver(unit, SLOTS[0], {}, program.image).owned, unit)
-    for share in shares_of(unit):
+    to = site.resolver(unit, SLOTS[0], {}, program.image).owned.account
+    for share in sorted(shares_of(unit, contained=program.image is not None)):
         folders.make_share(share)
+        shares.require(folders, unit.unit, share, to, contained=program.image is not None)
 
 
 def give_state(site: Site, unit: LocalUnit, to: Resolver, *names: str) -> None:

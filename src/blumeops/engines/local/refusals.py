@@ -13,7 +13,7 @@ import time
 from blumeops.base.errors import BlumeError
 from blumeops.engines.local import instance
 from blumeops.engines.local.record import Failure, Record, Refusal, digest_of
-from blumeops.engines.local.resolve import addresses_of, references_of
+from blumeops.engines.local.resolve import addresses_of, references_of, shares_of
 from blumeops.engines.local.site import Outcome, Site
 from blumeops.render.local_unit import LocalUnit
 
@@ -23,6 +23,8 @@ def inputs_of(site: Site, unit: LocalUnit) -> str:
     try:
         values = [[reference, site.secrets(reference)] for reference in sorted(references_of(unit))]
         values += [[f"{other}.{port}", str(_address(site, other, port))] for other, port in sorted(addresses_of(unit))]
+        shares = sorted(shares_of(unit, contained=True))
+        values += [[share, str(path)] for share in shares if (path := site.folders.named(share))]
         key = instance.stamp_key(site.folders.state)
     except (BlumeError, LookupError):
         return ""

@@ -190,9 +190,10 @@ class Resolver:
         )
 
 
-def shares_of(unit: LocalUnit) -> set[str]:
-    """The shares that a unit's texts speak of."""
-    return {part.name for part in _parts(unit) if isinstance(part, FolderPart) and part.folder == "share"}
+def shares_of(unit: LocalUnit, *, contained: bool) -> set[str]:
+    """The shares that a unit's texts speak of; `contained`: and those that its container mounts."""
+    mounted = unit.container.shares.keys() if unit.container and contained else set()
+    return {part.name for part in _parts(unit) if isinstance(part, FolderPart) and part.folder == "share"} | mounted
 
 
 def others_folders(unit: LocalUnit) -> set[FolderPart]:

@@ -29,17 +29,13 @@ from supervisor.xmlrpc import Faults
 from blumeops.base.errors import BlumeError, EngineError, Unavailable
 from blumeops.base.files import PRIVATE, private_folder, write_whole
 from blumeops.base.processes import run
-from blumeops.engines.local import definitions, launch, leftovers, limits
+from blumeops.engines.local import definitions, launch, leftovers, limits, states
 from blumeops.engines.local.daemon import Daemon
 from blumeops.engines.local.folders import Folders
-from blumeops.engines.local.manager import USUAL, BackOff, Ends, Process, ProcessSpec, RunState
+from blumeops.engines.local.manager import USUAL, BackOff, Process, ProcessSpec
 
 LOG_BYTES = 10 << 20
 """Bytes of a log from which on it is set aside, and another one begun."""
-
-STATES: dict[str, RunState] = {
-    "STARTING": "starting", "RUNNING": "running", "BACKOFF": "crashed", "EXITED": "crashed", "FATAL": "crashed",
-}  # fmt: skip
 
 
 class Supervisor:
@@ -144,7 +140,10 @@ class Supervisor:
             infos = self._daemon.call("getAllProcessInfo")
         except Unavailable:
             return {}
-        return {info["name"]: self._seen(info) for info in infos}
+        return {
+            info["name"]: states.process(info, launch.ends_of(str(self._record(info["name"]))), self._back_off)
+            for info in infos
+        }
 
     def has_begun(self, name: str) -> bool:
         """See `ProcessManager`."""
@@ -224,23 +223,6 @@ class Supervisor:
                 run(spec.clear, env=spec.env, seconds=spec.stop_seconds + 20)
 
     # one program
-
-    def _seen(self, info: dict[str, Any]) -> Process:
-        """A program as supervisor tells it, which does not know that it may still wait to become itself."""
-        state, pid, since = STATES.get(info["statename"], "stopped"), info["pid"], float(info["start"])
-        told, now = launch.ends_of(str(self._record(info["name"]))), time.time()
-        before = launch.lately(told.get("ends", []), now, self._back_off.window)
-        waits = told.get("waits", 0.0) if pid and told.get("pid") == pid else 0.0
-        if waits:
-            state, pid = "crashed", 0
-        elif pid and told.get("pid") == pid and told["since"]:
-            since = told["since"]
-            state = "starting" if now - since < self._back_off.young else "running"
-        # An end that it was not started after yet is not among those told.
-        count = len(before) + (state == "crashed" and not waits)
-        code = info["exitstatus"] if info["statename"] == "EXITED" else None
-        ends = Ends(count, self._back_off.window, told.get("log", 0), waits) if count else Ends()
-        return Process(state, pid, since, code, float(info["stop"]), ends)
 
     def _conf(self, spec: ProcessSpec, started: bool) -> str:
         form = self._spec_file(spec.name)
