@@ -164,6 +164,10 @@ def test_a_controller_killed_at_random_moments_converges(site: Site, clone: Clon
             assert site.ask("web").stdout == f"k{number}", what
             assert site.process("miniflux").environ()["POLLING_FREQUENCY"] == polling.rstrip("m"), what
     assert seen.failed == []
+    by_hand = [
+        run for run in site.json("history", "--limit", "200")["history"] if "changed by hand" in str(run["changes"])
+    ]
+    assert len(by_hand) <= 1, "nobody changed anything, but for the routes of an earlier test"
     programs = sorted(path.stem for path in (site.state / "manager/conf.d").glob("*.conf"))
     assert [name.partition(".")[0] for name in programs] == ["caddy", "controller", "miniflux", "postgresql", "web"]
     for unit in ("caddy", "miniflux", "postgresql", "web"):

@@ -300,6 +300,18 @@ def test_certificates_are_caddys_own_or_the_dns_providers(rendered: Callable[...
     assert environment(tree, "caddy")["DNS_TOKEN"] == f"{{{{ {SECRETS}['op://lab/gandi/pat'] }}}}"
 
 
+def test_a_websocket_outlives_a_reload(rendered: Callable[..., FileTree]) -> None:
+    """Wherever Caddy is not Debian's, which does not know the word: built with a plugin, or Homebrew's."""
+    path, kept = "ansible/roles/caddy/templates/Caddyfile.j2", "\t\tstream_close_delay 24h\n\t}\n"
+    assert "stream_close_delay" not in rendered(CADDY + SERVICES).text(path)
+    mac = LAB.replace("server: {os: linux", "server: {os: macos")
+    assert mac != LAB
+    assert f"reverse_proxy 127.0.0.1:8080 {{\n{kept}" in rendered(CADDY + SERVICES, mac).text(path)
+    dns = LAB.replace("ops.example.org}", "ops.example.org, dns: {provider: gandi, token: op://lab/gandi/pat}}")
+    pods = CADDY + SERVICES.replace("miniflux: {host: server", "miniflux: {cluster: cluster")
+    assert f"\t\theader_up Host {{upstream_hostport}}\n{kept}" in rendered(pods, dns).text(path)
+
+
 def test_a_caddy_with_a_plugin_is_built(rendered: Callable[..., FileTree]) -> None:
     """By xcaddy, on both systems, in a folder of its own by version and plugin; no package of Caddy is installed."""
     dns = "ops.example.org, dns: {provider: gandi, token: op://lab/gandi/pat%s}}"

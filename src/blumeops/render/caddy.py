@@ -17,6 +17,8 @@ from blumeops.facts.parts import Folder, Listen, PagesFolder, Text, UpstreamsFol
 from blumeops.lab.model import Lab
 from blumeops.render.page import AGAIN, POLICY
 
+STREAMS = "stream_close_delay 24h"
+"""A WebSocket outlives a reload, and no longer than that. Caddy before 2.7 does not know it."""
 METRICS = "metrics"
 """The port on which the proxy tells how it does, where its app has one."""
 
@@ -161,7 +163,7 @@ https://*.DOMAIN {
 	}
 	handle @upstream {
 		reverse_proxy 127.0.0.1:{blumeops.port} {
-			stream_close_delay 24h
+			STREAMS
 		}
 	}
 	@page file {
@@ -205,6 +207,7 @@ def looked_up(lab: Lab, facts: Facts, domain: str, port: int) -> Text:
     """
     filled = {
         "DOMAIN": f"{domain}:{port}" if port != 443 else domain, "LABEL": str(domain.count(".") + 1), "ERRORS": _ERRORS,
+        "STREAMS": STREAMS,
         "UNKNOWN": _UNKNOWN, "POLICY": POLICY, "DOWN": _PAGE.format(name="{blumeops.name}"),
     }  # fmt: skip
     text = re.sub("|".join(filled), lambda word: filled[word[0]], _EVERY_NAME)

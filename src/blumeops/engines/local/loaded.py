@@ -1,9 +1,9 @@
 """The configuration that a program says it runs with, against what it said when it had read its files.
 
 In: an instance whose app says where that is told: by HTTP on a socket in its folder for sockets. Out: whether it is
-another one by now, and both as text, JSON in a fixed order. Kept: `units/UNIT/SLOT/loaded`, for us alone. Promised: a
-program that does not answer, or says something else each time, has no drift; nothing is compared while the unit is
-being changed.
+another one by now, and both as text, JSON in a fixed order. Kept: `units/UNIT/SLOT/loaded`, a keyed digest of
+what it said, and the text without secrets. Promised: a program that does not answer, or says something else each time,
+has no drift.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from blumeops.base.files import PRIVATE, write_whole
+from blumeops.engines.local import instance
 from blumeops.engines.local.record import Instance
 from blumeops.engines.local.site import Site
 
@@ -31,7 +32,7 @@ def keep(site: Site, at: Instance) -> None:
         return
     said = said_now(site, at)
     if said and said == said_now(site, at):
-        write_whole(_file(site, at), said, PRIVATE)
+        write_whole(_file(site, at), f"{_digest(site, said)}\n{site.secrets.mask(said)}", PRIVATE)
     else:
         _file(site, at).unlink(missing_ok=True)
 
@@ -43,19 +44,14 @@ def is_known(site: Site, at: Instance) -> bool:
 
 def changed(site: Site, at: Instance) -> bool:
     """Whether it says another configuration than then. The caller sees that the unit is not being changed."""
-    right = kept(site, at)
-    if not right:
-        return False
-    said = said_now(site, at)
-    return said not in ("", right) and kept(site, at) == right
+    right = _kept(site, at)
+    said = said_now(site, at) if right else ""
+    return bool(said) and _digest(site, said) != right.partition("\n")[0] and _kept(site, at) == right
 
 
 def kept(site: Site, at: Instance) -> str:
-    """What it said then; empty where that is not known."""
-    if at.unit.loaded and not at.image:
-        with suppress(OSError):
-            return _file(site, at).read_text()
-    return ""
+    """What it said then, without secrets; empty where that is not known."""
+    return _kept(site, at).partition("\n")[2]
 
 
 def said_now(site: Site, at: Instance) -> str:
@@ -72,6 +68,17 @@ def said_now(site: Site, at: Instance) -> str:
         if answer.status == http.client.OK and len(text) <= MOST:
             return json.dumps(json.loads(text), indent=1, sort_keys=True, ensure_ascii=False)
     return ""
+
+
+def _kept(site: Site, at: Instance) -> str:
+    if at.unit.loaded and not at.image:
+        with suppress(OSError):
+            return _file(site, at).read_text()
+    return ""
+
+
+def _digest(site: Site, text: str) -> str:
+    return instance.stamps({NAME: text.encode()}, instance.stamp_key(site.folders.state))[NAME]
 
 
 def _file(site: Site, at: Instance) -> Path:
