@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,21 @@ def at_once(site: Site, *commands: str) -> list[tuple[int, str]]:
     argv = [[str(BLUMEOPS), command, "--lab", str(site.folder), "--state", str(site.state)] for command in commands]
     running = [subprocess.Popen(each, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for each in argv]
     return [(each.wait(100), text) for each in running for text in [each.communicate()[0]]]
+
+
+def test_what_needs_nothing_of_each_other_starts_at_the_same_time(site: Site) -> None:
+    """Two services that take more than a second each: together they take hardly longer than one."""
+    server = site.folder / "apps" / "web" / "server.py"
+    server.write_text(server.read_text().replace("port, word,", "time.sleep(1)\nport, word,", 1))
+    with (site.folder / SERVICES).open("a") as file:
+        file.write("other: {app: web, host: server, ports: {http: 8001}}\n")
+    site.run("up")
+    run = next(run for run in site.json("history")["history"] if run["steps"])
+    steps = {step["unit"]: step["seconds"] for step in run["steps"]}
+    assert steps.keys() == {"web", "other"}
+    assert min(steps.values()) >= 1
+    took = datetime.fromisoformat(run["ended"]) - datetime.fromisoformat(run["started"])
+    assert took.total_seconds() < sum(steps.values()) - 0.6, (took, steps)
 
 
 def test_several_at_once_make_one_site(site: Site) -> None:

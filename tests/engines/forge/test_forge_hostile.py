@@ -76,6 +76,23 @@ def test_hostile_tree_is_refused(forge: Live, client: Client, case: str) -> None
     assert client.git("ls-remote", "origin") == ""
 
 
+def test_a_hundred_thousand_files(forge: Live, client: Client) -> None:
+    """They weigh next to nothing in a pack. They are refused long before all are listed, and neither git nor the
+    controller grows with them."""
+    lines = "".join(f"M 100644 :1 {at // 1000}/{at}.yaml\n" for at in range(100_000))
+    stream = f"blob\nmark :1\ndata 1\nx\ncommit refs/heads/many\ncommitter me <me@x> 0 +0000\ndata 1\nx\n{lines}\n"
+    client.git("fast-import", "--quiet", stdin=stream.encode())
+    before, started = psutil.Process().memory_info().rss, time.monotonic()
+    with memory_of_git() as seen:
+        status, said = client.push("many:refs/heads/main")
+    assert status == 1, said
+    assert "BLU616 repository: has more than 20,000 files and folders" in said
+    assert time.monotonic() - started < 15
+    assert psutil.Process().memory_info().rss - before < 64 << 20
+    assert 0 < max(seen) < 200 << 20
+    assert client.git("ls-remote", "origin") == ""
+
+
 @pytest.mark.parametrize("name", [".git", ".GIT", "git~1", ".g\u200cit"])
 def test_git_folder_in_a_tree_is_refused(forge: Live, client: Client, name: str) -> None:
     """Names that some file system takes for `.git` never land."""

@@ -177,3 +177,26 @@ def test_one_that_does_not_back_off(state: Path) -> None:
         assert not launch.ends_of(str(state / "manager" / "pids" / "brief.json"))
     finally:
         manager.shutdown()
+
+
+def test_a_log_is_set_aside_before_it_is_large(state: Path) -> None:
+    """A real program that prints more than the limit several times over: the log and three older ones are kept, none is
+    larger, and the newest lines are there."""
+    log, limit = state / "print", 256 << 10
+    manager = hasty_engine(state, log_bytes=limit).manager
+    try:
+        assert manager.ensure_running()
+        words = "import time\nfor at in range(40000): print(f'line {at:06}', 'x' * 50)\ntime.sleep(60)"
+        manager.define(ProcessSpec("talker", (sys.executable, "-u", "-c", words), {}, state, log))
+        manager.start("talker")
+        until(lambda: log.exists() and log.read_bytes().rstrip().endswith(b"line 039999 " + b"x" * 50))
+        kept = sorted(path.name for path in state.glob("print*"))
+        assert kept == ["print", "print.1", "print.2", "print.3"]
+        assert all(
+            path.stat().st_size <= limit + (128 << 10) for path in state.glob("print*")
+        )  # and what supervisor reads at once
+        whole = b"".join((state / name).read_bytes() for name in reversed(kept))
+        numbers = [int(each) for each in re.findall(rb"line (\d{6}) ", whole)]
+        assert numbers == list(range(numbers[0], 40000))
+    finally:
+        manager.shutdown()
