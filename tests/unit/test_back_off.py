@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from blumeops.engines.local import health, launch
+from blumeops.engines.local import health, launch, states
 from blumeops.engines.local.manager import USUAL
 
 MINUTE = 60.0
@@ -81,6 +82,40 @@ def test_what_cannot_be_read_is_a_first_start(tmp_path: Path, content: str) -> N
     form = spec(tmp_path)
     (tmp_path / "web.json.ends").write_text(content)
     assert launch.count(form, {"window": 60.0, "first": 2.0, "longest": 3.0}) == 0
+
+
+NOTED = {"pid": 7, "ends": [], "log": 0, "waits": 0, "since": 0}
+RUNNING = {"statename": "RUNNING", "pid": 7, "start": 100, "stop": 90, "exitstatus": 0}
+
+
+@pytest.mark.parametrize(
+    ("info", "told", "seen"),
+    [
+        ({}, {}, ("running", 7, 0, 0)),  # whoever does not back off
+        ({}, NOTED, ("running", 7, 0, 0)),
+        ({}, {**NOTED, "waits": 4, "ends": [time.time()] * 4}, ("crashed", 0, 4, 4)),
+        ({}, {**NOTED, "pid": 6}, ("crashed", 0, 1, 0)),  # started again, and nobody knows yet whether it waits
+        ({"statename": "STARTING"}, {**NOTED, "waits": 4, "pid": 6}, ("crashed", 0, 1, 0)),
+        ({"statename": "BACKOFF", "pid": 0}, NOTED, ("crashed", 0, 1, 0)),
+        ({"statename": "EXITED", "pid": 0}, {**NOTED, "waits": 4}, ("crashed", 0, 1, 0)),
+        ({"statename": "STOPPED", "pid": 0}, {**NOTED, "waits": 4}, ("stopped", 0, 0, 0)),
+    ],
+)
+def test_what_supervisor_tells_and_what_was_noted(
+    info: dict[str, object], told: dict[str, object], seen: tuple[str, int, int, float]
+) -> None:
+    """What waits has ended, whatever supervisor calls it; an end that nothing was started after yet counts too."""
+    process = states.process(RUNNING | info, told, USUAL)
+    assert (process.state, process.pid, process.ends.count, process.ends.waits) == seen
+
+
+def test_after_its_wait_it_is_as_young_as_it_is() -> None:
+    """Supervisor knows only when it began to wait."""
+    now = time.time()
+    noted = {**NOTED, "ends": [now - 60, now - 8], "since": now - 1}
+    process = states.process(RUNNING | {"start": now - 60}, noted, USUAL)
+    assert (process.state, process.since, process.ends.count) == ("starting", now - 1, 2)
+    assert states.process(RUNNING, {**noted, "since": now - 30}, USUAL).state == "running"
 
 
 def test_the_last_line_before_an_end(tmp_path: Path) -> None:

@@ -130,7 +130,8 @@ class Watcher:
                 if any(other.state == "waiting" and not other.instance for other in self._seen.values()):
                     self._attend()
             elif pid:
-                log.warning("%s %s%s", name, why, f": {each.reason}" if each.reason else "")
+                told = each.reason if each.reason.startswith(why) else f"{why}: {each.reason}" if each.reason else why
+                log.warning("%s %s", name, told)
                 self._ends[name] = (process, 0, when, why)  # told
 
 

@@ -20,9 +20,9 @@ STATES: dict[str, RunState] = {
 def process(info: Mapping[str, Any], told: Mapping[str, Any], back_off: BackOff) -> Process:
     """`info`: of supervisor's `getAllProcessInfo`; `told`: see `launch.ends_of`, empty where nothing was noted."""
     state, pid, since, now = STATES.get(info["statename"], "stopped"), info["pid"], float(info["start"]), time.time()
-    mine = bool(pid) and told.get("pid") == pid  # else `launch` has not come to it yet
+    mine = bool(pid) and told.get("pid") == pid
     waits = told["waits"] if mine else 0.0
-    if waits:
+    if waits or (pid and told and not mine):  # it waits, or `launch` has not come to know yet whether it must
         state, pid = "crashed", 0
     elif mine and told["since"]:
         since = told["since"]
