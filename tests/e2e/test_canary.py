@@ -3,6 +3,7 @@ could see them, after all that can happen to a lab. In order."""
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import subprocess
 import urllib.error
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import bcrypt
 import dns.message
 import dns.query
 import pytest
@@ -30,7 +32,7 @@ pytestmark = [
 ]
 
 APPS = Path(__file__).with_name("apps")
-SPILL = ("word", "quoted", "encoded", "token", "line")
+SPILL = ("word", "quoted", "encoded", "token", "line", "door", "ssh", "htpasswd")
 MORE = {"quoted": " '\"\\$HOME `x` %s {0}\tä\nsecond line", "encoded": "+/+/=="}
 """What stands behind a planted value, to be quoted."""
 PLANTED = {
@@ -44,7 +46,7 @@ PLANTED = {
 """A canary's name, and the reference whose value it is. One that replaces it has the same name with a number behind."""
 
 SLOT = r"\.[ab]"
-SPILLS, TICKS = r"spill\.(word|quoted|encoded)(#\d)?", r"tick\.key(#\d)?"
+SPILLS, TICKS = r"spill\.(word|quoted|encoded|door|htpasswd)(#\d)?", r"tick\.key(#\d)?"
 MINIFLUX, DATABASE = r"miniflux\.(admin|database)(#\d)?", r"(miniflux\.database|postgresql\.superuser)(#\d)?"
 BACKUP = r"borgmatic\.passphrase|(miniflux\.database|postgresql\.superuser)(#\d)?"
 STATE = "state/"
@@ -73,6 +75,9 @@ ALLOWED = {
     ),
     "spill's private file": Allowed(
         rf"{STATE}units/spill/[ab]/secrets/token", r"spill\.token(#\d)?", "it reads it", 0o600
+    ),
+    "spill's key of several lines": Allowed(
+        rf"{STATE}units/spill/[ab]/secrets/ssh", r"spill\.ssh", "it reads it", 0o600
     ),
     "spill's configuration": Allowed(
         rf"{STATE}units/spill/[ab]/config/spill\.conf", r"spill\.line(#\d)?", "it reads it", 0o600
@@ -195,10 +200,18 @@ def site(place: Path, seeker: Seeker) -> Iterator[Watched]:
 
 
 def _values(seeker: Seeker) -> dict[Reference, str]:
-    return {
-        Reference.parse(reference): seeker.plant(name, MORE.get(name.partition(".")[2], ""))
-        for name, reference in PLANTED.items()
-    }
+    """A private key has lines that are each known; a line for htpasswd is known by its hash."""
+    planted = dict.fromkeys(PLANTED, "")
+    lines = "\n".join(secrets.token_hex(35) for _ in range(5))
+    planted["spill.ssh"] = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{lines}\n-----END OPENSSH PRIVATE KEY-----\n"
+    for name in planted:
+        if not planted[name]:
+            planted[name] = seeker.plant(name, MORE.get(name.partition(".")[2], ""))
+    hashed = bcrypt.hashpw(planted["spill.door"].encode(), bcrypt.gensalt(4)).decode()
+    planted["spill.htpasswd"] = f"spill:{hashed}\n"
+    for name in ("spill.ssh", "spill.htpasswd"):
+        seeker.know(name, planted[name])
+    return {Reference.parse(reference): planted[name] for name, reference in PLANTED.items()}
 
 
 def _secret_line(key: Key) -> str:
@@ -235,6 +248,9 @@ def test_up(ground: Ground, site: Watched, seeker: Seeker) -> None:
     for name, reference in PLANTED.items():
         assert value_unseen(site, reference) == seeker.values[name]
     ground.ask_all((*TELLING, *OTHERS))
+    for where in ("here", "home"):
+        written = site.json("render", "--site", where, "--out", str(ground.place / f"rendered-{where}"))["written"]
+        assert len(written) > 3, "they are looked at with all other files of the place"
     ground.look()
 
 

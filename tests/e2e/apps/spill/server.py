@@ -9,8 +9,9 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 port, mood = int(sys.argv[1]), sys.argv[2]
-SECRETS = [os.environ[name] for name in ("WORD", "QUOTED", "ENCODED")]
+SECRETS = [os.environ[name] for name in ("WORD", "QUOTED", "ENCODED", "DOOR", "HTPASSWD")]
 SECRETS += [Path(sys.argv[3]).read_text(), Path(sys.argv[4]).read_text().partition("= ")[2].strip()]
+SECRETS += [Path(sys.argv[5]).read_text()]
 
 
 def spill() -> None:
