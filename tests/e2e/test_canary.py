@@ -6,6 +6,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -336,6 +337,43 @@ def test_a_file_that_was_changed_by_hand(ground: Ground, site: Watched, seeker: 
     assert eventually(lambda: "by hand" in site.run("history", "-n", "3").stdout)
     assert eventually(lambda: site.units()["spill"]["health"] == "healthy" and not still_changed(site, seeker))
     ground.ask_all()
+    ground.look()
+
+
+BUG = """
+import importlib, sys, traceback
+from blumeops.cli.main import main
+module, name, *words = sys.argv[1:]
+def wrong(*_, **__):
+    raise KeyError("a bug")
+setattr(importlib.import_module(module), name, wrong)
+try:
+    main(words)
+except KeyError as error:
+    print(*traceback.TracebackException.from_exception(error, capture_locals=True).format())
+"""
+"""A command with a bug in it, where it has the values in its hands; what a program that collects errors would send."""
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "words"),
+    [
+        ("blumeops.connect.command", "read", "op read op://first/spill/word"),
+        ("blumeops.connect.command", "whole", "op item get spill --vault first --json"),
+        ("blumeops.cli.logs", "last_lines", "logs spill"),
+        ("blumeops.secrets.sops", "_output", "op read op://first/spill/word"),
+        ("blumeops.plan.compare", "with_new_secrets", "plan"),
+    ],
+)
+def test_a_bug_tells_nothing(ground: Ground, site: Watched, module: str, name: str, words: str) -> None:
+    """Neither the line for people, nor the trace, nor the variables of every function on the way there."""
+    for more in ([], ["--traceback"]):
+        where = ["--lab", str(site.folder), "--state", str(site.state)]
+        argv = [sys.executable, "-c", BUG, module, name, *words.split(), *where, *more]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        assert ("BLU999 a bug: KeyError" in done.stderr) != ("KeyError: 'a bug'" in done.stdout), done.stderr
+        assert ("arguments = Namespace(" in done.stdout) == bool(more)
+        ground.printed.append((f"{words} with a bug in {name}", done.stdout + done.stderr))
     ground.look()
 
 

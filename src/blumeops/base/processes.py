@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,11 +15,11 @@ from blumeops.base.errors import EngineError, Unavailable
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """What a tool left: its exit code and what it printed."""
+    """What a tool left: its exit code and what it printed. `repr` does not show that: it may be a secret."""
 
     code: int
-    stdout: bytes
-    stderr: bytes
+    stdout: bytes = field(repr=False)
+    stderr: bytes = field(repr=False)
 
     @property
     def words(self) -> str:
