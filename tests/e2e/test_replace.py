@@ -176,4 +176,4 @@ def test_a_controller_killed_at_random_moments_converges(site: Site, clone: Clon
         site.process(name)  # exactly one
     assert len(site.processes_of("units/web")) == 1
     assert [path.name for path in (site.state / "work").iterdir()] in ([], [".lock"])
-    assert not list(site.state.glob("forge/*/blumeops-index-*"))
+    assert not list(site.state.glob("forge/*/blumeops-indexes/index-*"))

@@ -93,7 +93,7 @@ RUNNING = {"statename": "RUNNING", "pid": 7, "start": 100, "stop": 90, "exitstat
     [
         ({}, {}, ("running", 7, 0, 0)),  # whoever does not back off
         ({}, NOTED, ("running", 7, 0, 0)),
-        ({}, {**NOTED, "waits": 4, "ends": [time.time()] * 4}, ("crashed", 0, 4, 4)),
+        ({}, {**NOTED, "waits": 4, "ends": 4}, ("crashed", 0, 4, 4)),
         ({}, {**NOTED, "pid": 6}, ("crashed", 0, 1, 0)),  # started again, and nobody knows yet whether it waits
         ({"statename": "STARTING"}, {**NOTED, "waits": 4, "pid": 6}, ("crashed", 0, 1, 0)),
         ({"statename": "BACKOFF", "pid": 0}, NOTED, ("crashed", 0, 1, 0)),
@@ -105,7 +105,9 @@ def test_what_supervisor_tells_and_what_was_noted(
     info: dict[str, object], told: dict[str, object], seen: tuple[str, int, int, float]
 ) -> None:
     """What waits has ended, whatever supervisor calls it; an end that nothing was started after yet counts too."""
-    process = states.process(RUNNING | info, told, USUAL)
+    ends = told.get("ends", 0)
+    noted = {**told, "ends": [time.time()] * ends if isinstance(ends, int) else ends}  # the list is older than the test
+    process = states.process(RUNNING | info, noted if told else told, USUAL)
     assert (process.state, process.pid, process.ends.count, process.ends.waits) == seen
 
 

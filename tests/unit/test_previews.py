@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blumeops.app.previewed_lab import changed_files, issued_elsewhere, label_of, wanted_services
-from blumeops.app.previews import Preview, slug_of
+from blumeops.app.previews import NOTE, Preview, folder_of, site_of, slug_of, sweep
 from blumeops.base.errors import UserError
+from blumeops.base.site import SiteFolder
 from blumeops.checks.check import CheckedLab, check_folder
 from blumeops.lab.settings import Here
 from tests.cli.test_transcripts import REPO
@@ -145,3 +146,18 @@ def test_what_somebody_else_issues_is_known() -> None:
     checked = passed(REPO / "labs" / "blumeops")
     assert "onepassword-connect" in issued_elsewhere(checked, ()).values()
     assert "onepassword-connect" not in issued_elsewhere(checked, {"onepassword-connect"}).values()
+
+
+def test_what_was_killed_before_its_note_is_swept_away(tmp_path: Path) -> None:
+    """The folder without a note goes, and with the last one that of all previews; one with a note stays."""
+    site = SiteFolder(tmp_path / "state")
+    (site_of(site, "half").path / "manager").mkdir(parents=True)
+    whole = site_of(site, "whole").path
+    whole.mkdir()
+    (whole / NOTE).touch()
+    sweep(site_of(site, "half"))
+    sweep(site_of(site, "whole"))
+    assert [path.name for path in folder_of(site).iterdir() if path.is_dir()] == ["whole"]
+    shutil.rmtree(whole)
+    sweep(site_of(site, "half"))
+    assert not folder_of(site).exists()

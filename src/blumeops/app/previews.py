@@ -37,6 +37,8 @@ from blumeops.secrets.age import Key, load_or_create
 from blumeops.secrets.references import Reference
 
 NOTE = "preview.json"
+TRIES = 5
+"""How often what is to be shown is committed, where somebody else commits at the same moment."""
 STEP = 100
 """A preview's ports are looked for from so far above the lab's own."""
 
@@ -165,12 +167,20 @@ def bring(
             first = errors(made.findings)[0]
             message = f"what is left of the lab does not pass the checks: {first.code} {first.subject}: {first.message}"
             raise UserError("BLU782", printable(preview.branch), message, "name other services, or none for all")
-        secrets = repository.content(head, sops.NAME) if head else None
-        if lent := _lent(made.passed, given, age_key):
-            secrets = sops.updated(secrets, lent, key)
-        if secrets is not None:
-            write_whole(lab / sops.NAME, secrets)
-        repository.advance(repository.commit_folder(lab, f"Preview {preview.revision}\n"), head)
+        lent = _lent(made.passed, given, age_key)
+        for again in reversed(range(TRIES)):
+            secrets = repository.content(head, sops.NAME) if head else None
+            if lent:
+                secrets = sops.updated(secrets, lent, key)
+            if secrets is not None:
+                write_whole(lab / sops.NAME, secrets)
+            try:
+                repository.advance(repository.commit_folder(lab, f"Preview {preview.revision}\n"), head)
+                break
+            except EngineError as error:  # its controller commits the secrets that it makes
+                if error.code != "BLU602" or not again:
+                    raise
+                head = repository.head()
     return key
 
 
@@ -187,9 +197,26 @@ def remove(folder: SiteFolder) -> None:
         else:
             path.unlink(missing_ok=True)
     folder.path.rmdir()
-    with suppress(OSError):  # another is there, or is being made
-        (folder.path.parent / ".lock").unlink(missing_ok=True)
-        folder.path.parent.rmdir()
+    _leave(folder.path.parent)
+
+
+def sweep(folder: SiteFolder) -> None:
+    """Take away what one left that was killed before its note was there. Raises EngineError `BLU903`."""
+    above = folder.path.parent
+    if above.is_dir():
+        with locked(above / ".lock"):  # one that is being made has its note when it lets go
+            if folder.path.is_dir() and not (folder.path / NOTE).exists():
+                remove(folder)
+            else:
+                _leave(above)
+
+
+def _leave(above: Path) -> None:
+    """The folder of all previews, after the last one."""
+    if not any(path.is_dir() for path in above.iterdir()):
+        with suppress(OSError):  # another is being made
+            (above / ".lock").unlink(missing_ok=True)
+            above.rmdir()
 
 
 def _lent(checked: CheckedLab, given: Where | None, age_key: Path | None) -> Mapping[Reference, str]:

@@ -63,7 +63,7 @@ def _create(arguments: argparse.Namespace, site: SiteFolder) -> int:
     for vault in arguments.vault:
         if not is_name(vault):
             raise UserError("BLU533", vault, "cannot be the name of a vault")
-    name = arguments.name or f"token of {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+    name = arguments.name or f"token of {datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"
     token, text = app.tokens(site).create(
         name, arguments.vault, write=arguments.write, seconds=arguments.expires, now=time.time()
     )

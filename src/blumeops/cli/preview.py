@@ -7,6 +7,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from blumeops.app import previews
@@ -15,6 +16,7 @@ from blumeops.app.cabinets import Where
 from blumeops.app.previewed_lab import wanted_services
 from blumeops.app.previews import Preview
 from blumeops.base.errors import BlumeError, UserError
+from blumeops.base.files import clear_scratch
 from blumeops.base.site import SiteFolder
 from blumeops.cli import output, run
 from blumeops.cli.place import Place, place
@@ -41,8 +43,11 @@ def preview(arguments: argparse.Namespace) -> int:
 def _up(where: Place, arguments: argparse.Namespace) -> int:
     branch, shown = arguments.branch, printable(arguments.branch)
     source, name = previews.source_of(where.lab, where.folder, where.site, branch)
-    with tempfile.TemporaryDirectory(prefix="blumeops-") as work:
-        revision = read_revision(source, Path(work), name, reading_elsewhere())
+    with ExitStack() as held:  # the site, where there is one, takes away what a command that is killed leaves
+        work = where.site.work
+        if not where.site.lab_name.is_file():
+            work = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="blumeops-")))
+        revision = read_revision(source, work, name, reading_elsewhere())
     output.say_findings(revision.findings, sys.stderr)
     if revision.checked is None:
         if arguments.json:
@@ -81,12 +86,15 @@ def _down(site: SiteFolder, branch: str, as_json: bool) -> int:
     """Stop it, and take it away with its data."""
     folder = previews.site_of(site, branch)
     if previews.at(folder, branch) is None:
+        previews.sweep(folder)
+        clear_scratch(site.work)
         output.progress(f"there is no preview of {printable(branch)}")
         return 0
     with run.alone(folder):
         if folder.lab_name.is_file():
             app.stop_all(folder, output.progress)
         previews.remove(folder)
+    clear_scratch(site.work)  # of one that was killed on its way up
     if as_json:
         output.say_json({"version": 1, "branch": branch, "up": False})
     else:

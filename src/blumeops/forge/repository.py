@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blumeops.base.errors import EngineError, UserError
-from blumeops.base.files import private_folder, write_whole
+from blumeops.base.files import clear_scratch, private_folder, scratch, write_whole
 from blumeops.base.processes import run
 from blumeops.forge import hooks
 from blumeops.forge.git import ZERO, commit_id, environment, git, printable
@@ -57,7 +57,8 @@ PUSH_BYTES = 50 << 20
 FETCHED = "fetched-"
 """The beginning of the name of a quarantine for what a remote sent (`remote.fetched`)."""
 
-_INDEX = "blumeops-index-"
+_INDEXES = "blumeops-indexes"
+"""A folder below, for commits that are being made: by a controller, and by commands beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +159,7 @@ class Repository(History):
         for left in (self.path / "objects").glob("*incoming-*"):
             shutil.rmtree(left, ignore_errors=True)
         if locks:
-            for left in self.path.glob(f"{_INDEX}*"):
-                shutil.rmtree(left, ignore_errors=True)
+            clear_scratch(self.path / _INDEXES)
             for left in (self.path / "objects").glob(f"{FETCHED}*"):
                 shutil.rmtree(left, ignore_errors=True)
             for lock in [*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")]:
@@ -167,8 +167,8 @@ class Repository(History):
 
     @contextmanager
     def _index(self) -> Iterator[dict[str, str]]:
-        with tempfile.TemporaryDirectory(prefix=_INDEX, dir=self.path) as scratch:
-            yield {"GIT_INDEX_FILE": f"{scratch}/index"}
+        with scratch(self.path / _INDEXES, "index-") as folder:
+            yield {"GIT_INDEX_FILE": f"{folder}/index"}
 
     def _index_lines(self, files: Mapping[str, bytes | None], index: Mapping[str, str]) -> bytes:
         staged = git(self.path, "ls-files", "--stage", "-z", env=index).decode(errors="surrogateescape")
@@ -191,8 +191,8 @@ class Repository(History):
 
     def _fetch_head(self, folder: Path) -> str | None:
         """HEAD of another repository, its objects copied; None where it has no commit yet."""
-        with tempfile.TemporaryDirectory(prefix="blumeops-import-") as scratch:
-            config = Path(scratch, "config")  # the person named this folder: whoever owns it, it may be read
+        with tempfile.TemporaryDirectory(prefix="blumeops-import-") as work:
+            config = Path(work, "config")  # the person named this folder: whoever owns it, it may be read
             config.write_text(f"[safe]\n\tdirectory = {_quoted(folder)}\n\tdirectory = {_quoted(folder / '.git')}\n")
             env = {"GIT_CONFIG_GLOBAL": str(config)}
             probe = ["git", "-C", str(folder), "rev-parse", "--verify", "--quiet", "HEAD^{commit}"]

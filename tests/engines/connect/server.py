@@ -39,7 +39,9 @@ class Server:
     def says(self, *words: str) -> str:
         """What a `connect` command prints."""
         argv = [str(BLUMEOPS), "connect", *words, "--state", str(self.state)]
-        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30).stdout
+        done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def client(self, token: str = "") -> httpx.Client:
         """To ask it with."""
