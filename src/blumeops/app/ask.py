@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from blumeops.app.site import controller_answers, must_exist, socket_of
+from blumeops.app.site import controller_answers, controller_is_kept, must_exist, socket_of
 from blumeops.base.errors import EngineError, Unavailable
 from blumeops.base.site import SiteFolder
 from blumeops.forge.hook_client import SHOWN, STATUS
@@ -27,11 +27,12 @@ def request_settled(folder: SiteFolder, within: float | None) -> Iterator[str | 
     return _ask(folder, "/settled" if within is None else f"/settled?within={within}")
 
 
-def comes_back(folder: SiteFolder, seconds: float = 5.0) -> bool:
-    """Whether the controller answers, at once or soon: the manager starts one again that ended."""
+def comes_back(folder: SiteFolder, seconds: float = 10.0) -> bool:
+    """Whether the controller answers, at once or soon: one that ended is started again. Where nobody starts it, that
+    is said at once."""
     end = time.monotonic() + seconds
     while not controller_answers(folder):
-        if time.monotonic() > end:
+        if time.monotonic() > end or not controller_is_kept(folder):
             return False
         time.sleep(0.1)
     return True
@@ -55,6 +56,8 @@ def request_run(folder: SiteFolder, job: str) -> Iterator[str | int]:
 
 def _ask(folder: SiteFolder, path: str, body: bytes = b"") -> Iterator[str | int]:
     must_exist(folder)
+    if not comes_back(folder):
+        raise _does_not_run()
     connection = _UnixConnection(socket_of(folder))
     try:
         connection.request("POST", path, body)
@@ -67,11 +70,15 @@ def _ask(folder: SiteFolder, path: str, body: bytes = b"") -> Iterator[str | int
             elif line.startswith(SHOWN):
                 yield line[len(SHOWN) :].decode(errors="replace").rstrip("\n")
     except OSError as error:
-        raise Unavailable("BLU794", "controller", "does not run", "start it with `blumeops up`") from error
+        raise _does_not_run() from error
     except http.client.HTTPException:
         return  # it ended within a line: no exit code comes, which callers tell
     finally:
         connection.close()
+
+
+def _does_not_run() -> Unavailable:
+    return Unavailable("BLU794", "controller", "does not run", "start it with `blumeops up`")
 
 
 class _UnixConnection(http.client.HTTPConnection):

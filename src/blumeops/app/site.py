@@ -242,6 +242,12 @@ def controller_answers(folder: SiteFolder) -> bool:
     return True
 
 
+def controller_is_kept(folder: SiteFolder) -> bool:
+    """Whether the process manager runs it, or is about to: it was not stopped."""
+    process = _quiet(folder).manager.states().get(CONTROLLER)
+    return process is not None and process.state != "stopped"
+
+
 def rollback_target(folder: SiteFolder, lab: str, wanted: str | None) -> str:
     """The full name of the revision to go back to. Raises UserError `BLU790`, and what `target_of` does."""
     database = read_database(folder.path)

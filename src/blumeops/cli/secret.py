@@ -97,7 +97,7 @@ def _check(arguments: argparse.Namespace, where: Place) -> int:
 def _set(arguments: argparse.Namespace, where: Place) -> int:
     reference = Reference.parse(arguments.reference)
     value = _value(reference)
-    if site.controller_answers(where.site):
+    if ask.comes_back(where.site):
         return _asked(arguments, where, values={str(reference): value})
     vault = app.read(where.site, where.lab, where.folder, arguments.age_key)
     if where.folder is None or where.site.lab_name.is_file():

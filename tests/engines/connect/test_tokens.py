@@ -59,7 +59,7 @@ def test_wrong_tokens_are_told_apart_in_the_log_alone(server: Server) -> None:
     assert [line["why"] for line in log] == list(tokens.values())
     assert log[1]["token"] == good.split("_")[1]
     text = json.dumps(log)
-    assert not [token for token in [*tokens, good] if token.split("_")[-1] in text]
+    assert not [token for token in [*tokens, good] if token.split("_", 2)[-1] in text]
 
 
 def test_a_token_is_for_its_vaults(server: Server) -> None:

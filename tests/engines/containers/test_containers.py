@@ -175,9 +175,9 @@ def test_a_container_without_its_client_is_not_doubled(engine: LocalEngine) -> N
 def test_a_container_without_its_keeper_is_ended(engine: LocalEngine) -> None:
     """conmon and the client are killed: the runtime knows no process any more, but we do."""
     apply(engine, web(), "started")
-    pid = int(podman("inspect", "--format", "{{.State.Pid}}", *podman("ps", "--quiet").split()))
-    conmon = next(process for process in psutil.process_iter() if process.name() == "conmon")
-    os.kill(conmon.pid, signal.SIGKILL)
+    told = podman("inspect", "--format", "{{.State.Pid}} {{.State.ConmonPid}}", *podman("ps", "--quiet").split())
+    pid, conmon = map(int, told.split())
+    os.kill(conmon, signal.SIGKILL)
     os.kill(engine.observe()["web"].pid, signal.SIGKILL)
     until(lambda: engine.observe()["web"].health == "healthy" and not psutil.pid_exists(pid))
     assert podman("ps", "--quiet").count("\n") == 1
