@@ -56,10 +56,9 @@ def request_run(folder: SiteFolder, job: str) -> Iterator[str | int]:
 
 def _ask(folder: SiteFolder, path: str, body: bytes = b"") -> Iterator[str | int]:
     must_exist(folder)
-    if not comes_back(folder):
-        raise _does_not_run()
     connection = _UnixConnection(socket_of(folder))
     try:
+        _connect(connection, folder)
         connection.request("POST", path, body)
         answer = connection.getresponse()
         if answer.status == 409 and (said := answer.read()):
@@ -70,15 +69,20 @@ def _ask(folder: SiteFolder, path: str, body: bytes = b"") -> Iterator[str | int
             elif line.startswith(SHOWN):
                 yield line[len(SHOWN) :].decode(errors="replace").rstrip("\n")
     except OSError as error:
-        raise _does_not_run() from error
+        raise Unavailable("BLU794", "controller", "does not run", "start it with `blumeops up`") from error
     except http.client.HTTPException:
         return  # it ended within a line: no exit code comes, which callers tell
     finally:
         connection.close()
 
 
-def _does_not_run() -> Unavailable:
-    return Unavailable("BLU794", "controller", "does not run", "start it with `blumeops up`")
+def _connect(connection: http.client.HTTPConnection, folder: SiteFolder) -> None:
+    try:
+        connection.connect()
+    except OSError:
+        if not comes_back(folder):
+            raise
+        connection.connect()
 
 
 class _UnixConnection(http.client.HTTPConnection):
