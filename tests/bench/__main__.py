@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench.policy import policy
-from tests.e2e.site import BLUMEOPS, REPOSITORY, Clone, Site, free_port, make_site
+from tests.e2e.site import BLUMEOPS, REPOSITORY, Clone, Site, make_site
+from tests.ports import free_port
 
 RUNS = 5
 PUSHES = 7

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.test_transcripts import run
-from tests.e2e.site import free_port
+from tests.ports import free_port
 
 NIGHTLY = """\
 app: nightly

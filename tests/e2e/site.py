@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from subprocess import PIPE, STDOUT
 from typing import Any
 
 import psutil
+
+from tests.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 BLUMEOPS = Path(sys.executable).with_name("blumeops")
@@ -179,13 +180,6 @@ def make_site(below: Path, lab: str = "first") -> Site:
         file.write(f"\nhere: {{https: {https}, forge: {forge}, dns: {dns}}}\n")
     state.mkdir(mode=0o711)
     return Site(folder, state, https, forge, lab, dns)
-
-
-def free_port() -> int:
-    """A number that nobody listens on now."""
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return int(door.getsockname()[1])
 
 
 def running_below(state: Path) -> list[str]:

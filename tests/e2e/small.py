@@ -6,7 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
-from tests.e2e.site import Site, free_port, running_below
+from tests.e2e.site import Site, running_below
+from tests.ports import free_port
 
 APP = Path(__file__).with_name("apps") / "web"
 SERVICES = "services/services.yaml"

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.site import BLUMEOPS, Clone, Site, free_port
+from tests.e2e.site import BLUMEOPS, Clone, Site
 from tests.e2e.test_first import eventually
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(120)
 

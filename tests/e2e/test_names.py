@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.site import Clone, Site, free_port, make_site
+from tests.e2e.site import Clone, Site, make_site
 from tests.e2e.test_first import eventually
 from tests.engines.names.live import dig, needs_dig, status
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.timeout(240), needs_dig]
 APP = Path(__file__).with_name("apps") / "web"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.site import BLUMEOPS, Clone, Site, free_port
+from tests.e2e.site import BLUMEOPS, Clone, Site
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(240)
 

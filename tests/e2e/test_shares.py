@@ -13,8 +13,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.e2e.site import BLUMEOPS, Site, free_port, running_below
+from tests.e2e.site import BLUMEOPS, Site, running_below
 from tests.eventually import eventually
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(120)
 APP = Path(__file__).with_name("apps") / "shelf"

@@ -21,8 +21,8 @@ from blumeops.engines.local.folders import Account, Folders
 from blumeops.engines.local.record import Instance
 from blumeops.render import local
 from blumeops.render.local_unit import FolderPart, LocalUnit, Route
-from tests.e2e.site import free_port
 from tests.engines.caddy.test_wildcard import CADDY, serving
+from tests.ports import free_port
 from tests.written import passed
 
 LAB = "lab: t\nnetwork: {proxy: caddy}\nhosts: {box: {os: linux, role: compute}}\nhere: {https: PORT}\n"

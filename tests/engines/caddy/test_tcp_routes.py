@@ -12,11 +12,11 @@ import pytest
 from blumeops.checks.check import check_folder
 from blumeops.engines.local.engine import LocalEngine
 from blumeops.render import ansible
-from tests.e2e.site import free_port
 from tests.engines.caddy.built import FIRST, LABS, caddy
 from tests.engines.caddy.test_wildcard import DNS, serving
 from tests.engines.local import units
 from tests.engines.local.conftest import apply, engine, secret  # noqa: F401 - a fixture is found by its name
+from tests.ports import free_port
 from tests.written import passed
 
 pytestmark = pytest.mark.timeout(FIRST)

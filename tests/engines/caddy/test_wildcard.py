@@ -21,7 +21,7 @@ import pytest
 from cryptography import x509
 
 from blumeops.render import ansible
-from tests.e2e.site import free_port
+from tests.ports import free_port
 from tests.written import passed
 
 CADDY = Path(sys.executable).parent / "caddy"

@@ -14,8 +14,8 @@ from blumeops.render.local_unit import LocalUnit, Source
 from blumeops.upstream.registry import Registries
 from tests.engines.containers.conftest import NAME, podman, web
 from tests.engines.local.conftest import apply, get
-from tests.engines.upstream.conftest import free_port
 from tests.engines.upstream.registry import running
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import socket
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from blumeops.forge.gate import Looked, Update
 from blumeops.forge.repository import Repository
 from blumeops.forge.serve import serve
 from tests.eventually import eventually
+from tests.ports import free_port
 
 
 def accept(repository: Repository, old: str | None, new: str, env: Mapping[str, str]) -> Generator[str, None, bool]:
@@ -165,11 +165,3 @@ class Client:
         """Push to the forge: exit code, and what the person sees."""
         done = self.run("push", *options, "origin", what)
         return done.returncode, done.stderr.decode(errors="replace")
-
-
-def free_port() -> int:
-    """A port of loopback that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

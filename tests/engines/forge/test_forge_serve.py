@@ -16,7 +16,8 @@ from starlette.applications import Starlette
 
 from blumeops.base.errors import EngineError
 from blumeops.forge.serve import serve
-from tests.engines.forge.live import Client, Live, free_port
+from tests.engines.forge.live import Client, Live
+from tests.ports import free_port
 
 
 def run_once(port: int, path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from blumeops.names.answer import answer
 from blumeops.names.serve import Answer, Limits, doors, serve
 from blumeops.names.zone import Zone
-from tests.engines.forge.live import free_port
+from tests.ports import free_port
 
 ZONE = Zone("ops.localhost", frozenset({"feed", "dj"}), 7)
 LIMITS = Limits()

@@ -18,9 +18,9 @@ import pytest
 from blumeops.base.errors import EngineError
 from blumeops.names.serve import Limits, doors
 from blumeops.names.zone import Zone
-from tests.engines.forge.live import free_port
 from tests.engines.names.live import ZONE, dig, live, needs_dig, needs_dnsmasq, status
 from tests.eventually import eventually
+from tests.ports import free_port
 
 FEED = dns.message.make_query("feed.ops.localhost", "A").to_wire()
 

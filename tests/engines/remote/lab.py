@@ -13,8 +13,8 @@ from typing import Any
 from blumeops.secrets import sops
 from blumeops.secrets.age import Key, find_key
 from blumeops.secrets.references import Reference
-from tests.engines.forge.live import free_port
 from tests.engines.remote.fake_forge import FakeForge
+from tests.ports import free_port
 
 BLUMEOPS = Path(sys.executable).with_name("blumeops")
 SECRET = "the webhook's secret"

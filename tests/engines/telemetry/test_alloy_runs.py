@@ -19,6 +19,7 @@ import pytest
 from tests.engines.telemetry.programs import prometheus
 from tests.engines.telemetry.test_alloy import on_host
 from tests.engines.telemetry.validator import validator
+from tests.ports import free_port
 from tests.written import passed
 
 pytestmark = [
@@ -106,12 +107,6 @@ def running(command: list[str], folder: Path) -> Iterator[Path]:
     finally:
         process.terminate()
         process.wait(20)
-
-
-def free_port() -> int:
-    """One that nobody has now."""
-    with pot() as port:
-        return port
 
 
 def test_what_a_host_has_arrives_under_its_labels(state: Path) -> None:

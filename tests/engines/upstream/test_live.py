@@ -14,8 +14,8 @@ import pytest
 
 from blumeops.lab import locked
 from tests.cli.test_transcripts import run
-from tests.engines.upstream.conftest import free_port
 from tests.engines.upstream.registry import Registry
+from tests.ports import free_port
 
 LAB = "lab: small\nhosts: {box: {os: linux, role: compute}}\nclusters: {cluster: {host: box}}\n"
 

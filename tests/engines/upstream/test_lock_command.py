@@ -14,8 +14,8 @@ from blumeops.checks.check import check_folder
 from blumeops.lab import locked
 from blumeops.render import local
 from tests.cli.test_transcripts import run
-from tests.engines.upstream.conftest import free_port
 from tests.engines.upstream.registry import Registry, running
+from tests.ports import free_port
 
 LAB = "lab: small\nhosts: {box: {os: linux, role: compute}}\nclusters: {cluster: {host: box}}\n"
 MANIFEST = """\

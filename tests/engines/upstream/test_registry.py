@@ -15,9 +15,9 @@ from blumeops.upstream import registry as asked
 from blumeops.upstream.ask import Answer, Away, ask
 from blumeops.upstream.registry import NoSuchImage, Registries
 from blumeops.upstream.together import asked_together
-from tests.engines.upstream.conftest import free_port
 from tests.engines.upstream.registry import DOCKER_LIST, DOCKER_MANIFEST, Registry
 from tests.engines.upstream.tokens import SERVICE, Tokens
+from tests.ports import free_port
 
 
 def test_the_digest_of_each_kind_of_image(registry: Registry) -> None:
