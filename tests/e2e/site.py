@@ -91,7 +91,7 @@ class Site:
     def process(self, name: str) -> psutil.Process:
         """The one running process of that program below this site's state."""
         found = [
-            process for process in psutil.process_iter() if self._is_ours(process) and process.name() == name
+            process for process in psutil.process_iter() if self._is_ours(process) and _name(process) == name
         ]  # fmt: skip
         parents = [process for process in found if process.ppid() not in {each.pid for each in found}]
         assert len(parents) == 1, (name, found)
@@ -180,6 +180,13 @@ def make_site(below: Path, lab: str = "first") -> Site:
         file.write(f"\nhere: {{https: {https}, forge: {forge}, dns: {dns}}}\n")
     state.mkdir(mode=0o711)
     return Site(folder, state, https, forge, lab, dns)
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.Error:  # it has just ended
+        return ""
 
 
 def running_below(state: Path) -> list[str]:

@@ -33,7 +33,7 @@ def eventually(true: Callable[[], bool], seconds: float = 20) -> bool:
     """Whether it gets true in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        with suppress(AssertionError):  # a process that is between two lives
+        with suppress(AssertionError, psutil.Error):  # a process that is between two lives
             if true():
                 return True
         time.sleep(0.05)

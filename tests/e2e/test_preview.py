@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -255,7 +255,8 @@ def kill_after(process: subprocess.Popen[str], seconds: float) -> None:
     """What the manager keeps running lives on; the command and its own helpers do not."""
     time.sleep(seconds)
     for each in children(process.pid):
-        each.kill()
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
     process.kill()
     process.communicate()
 

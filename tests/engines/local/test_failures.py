@@ -190,7 +190,7 @@ def test_a_refused_password_is_taken_back(engine: LocalEngine, state: Path, monk
     apply(engine, units.miniflux(), "unchanged")
     engine.stop("miniflux")
     engine.manager.start(engine.observe()["miniflux"].instance)  # it logs in with the password that it knows
-    until(lambda: engine.observe()["miniflux"].health == "healthy", 5)
+    until(lambda: engine.observe()["miniflux"].health == "healthy")
     (kept,) = state.glob("units/miniflux/*/grants.json")
     assert (kept.stat().st_mode & 0o777, kept.stat().st_uid) == (0o600, os.geteuid())
     assert CANARY in kept.read_text()

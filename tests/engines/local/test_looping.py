@@ -21,11 +21,11 @@ from blumeops.render.local_unit import LocalUnit
 from tests.engines.local import units
 from tests.engines.local.conftest import CANARY, apply, hasty_engine, processes_below, until
 
-LIVES = 0.4
+LIVES = 0.8
 """Seconds that the program lives: with `young=0` it is old enough for supervisor to start it again at once."""
 HASTY = BackOff(young=0, window=60, first=0.3, longest=1.2)
 BORDER = f"""
-import os, threading, time
+import http.server, os, threading, time
 print("began", time.time(), flush=True)
 def leave():
     print("no more: its key is " + os.environ["KEY"], flush=True)
@@ -186,10 +186,10 @@ def test_a_log_is_set_aside_before_it_is_large(state: Path) -> None:
     manager = hasty_engine(state, log_bytes=limit).manager
     try:
         assert manager.ensure_running()
-        words = "import time\nfor at in range(40000): print(f'line {at:06}', 'x' * 50)\ntime.sleep(60)"
+        words = "import time\nfor at in range(4000): print(f'line {at:06}', 'x' * 500)\ntime.sleep(60)"
         manager.define(ProcessSpec("talker", (sys.executable, "-u", "-c", words), {}, state, log))
         manager.start("talker")
-        until(lambda: log.exists() and log.read_bytes().rstrip().endswith(b"line 039999 " + b"x" * 50))
+        until(lambda: log.exists() and log.read_bytes().rstrip().endswith(b"line 003999 " + b"x" * 500))
         kept = sorted(path.name for path in state.glob("print*"))
         assert kept == ["print", "print.1", "print.2", "print.3"]
         assert all(
@@ -197,6 +197,6 @@ def test_a_log_is_set_aside_before_it_is_large(state: Path) -> None:
         )  # and what supervisor reads at once
         whole = b"".join((state / name).read_bytes() for name in reversed(kept))
         numbers = [int(each) for each in re.findall(rb"line (\d{6}) ", whole)]
-        assert numbers == list(range(numbers[0], 40000))
+        assert numbers == list(range(numbers[0], 4000))
     finally:
         manager.shutdown()

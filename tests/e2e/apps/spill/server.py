@@ -39,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 spill()
-if mood == "dead" or "bad" in SECRETS[0]:
+if mood == "dead" or SECRETS[0].endswith(" bad"):
     raise RuntimeError(f"cannot connect with {SECRETS} as {[quote(each) for each in SECRETS]}")
 server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
 server.serve_forever()
