@@ -90,7 +90,7 @@ def apply(engine: LocalEngine, unit: LocalUnit, action: str) -> None:
     assert (outcome.action, outcome.reason) == (action, "")
 
 
-def until(condition: Callable[[], object], seconds: float = 40.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 15.0) -> None:
     """Ask again and again until it is true."""
     deadline = time.monotonic() + seconds
     while not condition():
