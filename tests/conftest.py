@@ -23,6 +23,8 @@ import hypothesis
 import psutil
 import pytest
 
+from tests.ports import for_services
+
 hypothesis.settings.register_profile("loaded", deadline=None)  # how long an example takes says how busy the machine is
 hypothesis.settings.load_profile("loaded")
 
@@ -65,6 +67,7 @@ def _environment(home: Path, temporary: Path) -> Mapping[str, str]:
     cache = Path(os.environ.get("BLUMEOPS_TEST_CACHE") or Path(caches) / "blumeops-tests")
     mark, _, value = MARK.partition("=")
     found = {"HOME": str(home), "TMPDIR": str(temporary), "GIT_CONFIG_NOSYSTEM": "1", mark: value}
+    found["BLUMEOPS_PORTS"] = for_services()
     found |= {"BLUMEOPS_TEST_CACHE": str(cache), "BLUMEOPS_CACHE": str(cache / "programs")}
     if shutil.which("go"):  # its settings and caches lie in the home folder: a build would begin from nothing
         names = ("GOENV", "GOPATH", "GOCACHE")

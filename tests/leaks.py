@@ -154,7 +154,8 @@ class Watch:
         """Once."""
         for pid in (name for name in os.listdir("/proc") if name.isdigit()):
             with suppress(OSError):
-                words, environment = _read(f"/proc/{pid}/cmdline"), _read(f"/proc/{pid}/environ")
+                environment = _read(f"/proc/{pid}/environ")
+                words = _read(f"/proc/{pid}/cmdline")  # after it: what became another program is called by that
                 if names := self._seeker.names_in(words):
                     self.found |= {Found(f"arguments of {_shown(words)}", name) for name in names}
                 if names := self._seeker.names_in(environment):

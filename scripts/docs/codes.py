@@ -226,7 +226,7 @@ MEANINGS = {
     "BLU701": "No source has the program in the version wanted; each says why, and how to get it.",
     "BLU702": "The program was found, but lacks the binary that the app's command names.",
     "BLU703": "apt or dpkg could not fetch or unpack the package.",
-    "BLU704": "A port is taken, by whom is said; or needs root; or none is free.",
+    "BLU704": "A port is taken, by whom is said; or needs root; or none is free; or `BLUMEOPS_PORTS` is no range.",
     "BLU705": "A folder in the state's place belongs to somebody else.",
     "BLU706": "Services run as another user, who cannot get to the state folder.",
     "BLU707": "A unit names a port or a file that it does not have.",

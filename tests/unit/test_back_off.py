@@ -62,17 +62,22 @@ def test_a_clock_that_is_set_back_counts_nothing_twice() -> None:
 def spec(folder: Path) -> dict[str, object]:
     """As much of a form as the counting needs."""
     (folder / "log").touch()
-    return {"record": str(folder / "web.json"), "log": str(folder / "log")}
+    return {"record": str(folder / "web.json"), "log": str(folder / "log"), "stop_signal": "WINCH"}
 
 
-def test_each_start_but_the_first_is_after_an_end(tmp_path: Path) -> None:
-    """What is told: who waits and how long, and how much the log had in it."""
+def test_each_start_but_the_first_is_after_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told: who waits and how long, and how much the log had in it. Whoever waits can be stopped before
+    that can be read."""
+    heeded = list[tuple[str, float]]()
+    record = str(tmp_path / "web.json")
+    monkeypatch.setattr(launch, "end_at_once", lambda name: heeded.append((name, launch.ends_of(record)["waits"])))
     rule = {"window": 60.0, "first": 2.0, "longest": 3.0}
     form = spec(tmp_path)
     assert launch.count(form, rule) == 0
     (tmp_path / "log").write_text("no more\n")
     assert [launch.count(form, rule) for _ in range(3)] == [0, 2, 3]
-    told = launch.ends_of(str(tmp_path / "web.json"))
+    assert heeded == [("WINCH", 0), ("WINCH", 2)]
+    told = launch.ends_of(record)
     assert (told["pid"], told["waits"], told["log"], told["since"], len(told["ends"])) == (os.getpid(), 3, 8, 0, 3)
 
 

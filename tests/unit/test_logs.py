@@ -116,6 +116,12 @@ def test_since_leaves_out_what_is_older(tmp_path: Path, logs: Callable[..., list
     assert texts(found, since=AT + 11) == []
 
 
+def test_a_file_whose_time_is_just_before_its_last_line_is_read(tmp_path: Path, logs: Callable[..., list[Log]]) -> None:
+    """The kernel stamps files by its ticks: a line can be a few milliseconds newer than the file that it is in."""
+    write(tmp_path / "a.log", f"{stamp(10)} new", at=AT + 9.99)
+    assert texts(logs("a.log"), since=AT + 10) == [f"{stamp(10)} new"]
+
+
 def test_a_program_that_tells_no_time_has_that_of_its_file(tmp_path: Path, logs: Callable[..., list[Log]]) -> None:
     """Then a file is told whole, or not at all: there is nothing better to know."""
     write(tmp_path / "a.log.1", "one", "two", at=AT)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml as pyyaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from blumeops.lab import nodes, yaml
@@ -324,7 +324,6 @@ def test_aliases_are_read_as_what_they_stand_for() -> None:
 
 
 @given(st.one_of(st.text(), st.text("{}[]&*!|>'\"%@`#:-,?<~ \n\tab0.")))
-@settings(deadline=2000)
 def test_no_text_makes_it_raise(text: str) -> None:
     """Whatever is in a file, there is a value or a finding, and a place that can be asked for."""
     document = yaml.read(text.encode(errors="surrogatepass"), FILE)
@@ -333,7 +332,6 @@ def test_no_text_makes_it_raise(text: str) -> None:
 
 
 @given(st.binary())
-@settings(deadline=2000)
 def test_no_bytes_make_it_raise(text: bytes) -> None:
     """Nor do bytes that are no text."""
     yaml.read(text, FILE)
@@ -355,7 +353,6 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-@settings(deadline=2000)
 def test_json_is_read_as_itself(data: Any) -> None:
     """YAML 1.2 reads JSON, and so do we; only pairs of surrogate escapes the parser knows not."""
     document = yaml.read(json.dumps(data, ensure_ascii=False).encode(), FILE)
@@ -374,7 +371,6 @@ _Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:
 
 
 @given(VALUES)
-@settings(deadline=2000)
 def test_what_pyyaml_writes_is_read_back(data: Any) -> None:
     """Flow style with quoted text means the same to both, wherever a line is folded."""
     text = pyyaml.dump(data, Dumper=_Quoting, default_flow_style=True, allow_unicode=True)

@@ -256,9 +256,10 @@ def rollback_target(folder: SiteFolder, lab: str, wanted: str | None) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Of our own environment, what the controller needs."""
-    own = ("TZ", "BLUMEOPS_CACHE", "SOPS_AGE_KEY_FILE", "XDG_RUNTIME_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
-    kept = (*own, *runtime.VARIABLES)
+    """Of our own environment, what the controller needs. Raises EngineError `BLU704` for ports that are none."""
+    ports.offered()
+    own = ("TZ", "BLUMEOPS_CACHE", "BLUMEOPS_PORTS", "SOPS_AGE_KEY_FILE", "XDG_RUNTIME_DIR")
+    kept = (*own, "SSL_CERT_FILE", "SSL_CERT_DIR", *runtime.VARIABLES)
     found = {name: os.environ[name] for name in kept if name in os.environ} | {"BLUMEOPS_VERSION": version("blumeops")}
     if "BLUMEOPS_CACHE" in found:
         found["BLUMEOPS_CACHE"] = str(cache_folder())  # absolute: the controller works in another folder

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from blumeops.base.errors import UserError
-from blumeops.base.files import PRIVATE, locked, write_whole
+from blumeops.base.files import PRIVATE, clear_beside, locked, write_whole
 from blumeops.secrets import sops
 from blumeops.secrets.age import Key
 from blumeops.secrets.references import Reference
@@ -73,6 +73,7 @@ class FileCabinet:
     def change(self, edit: Callable[[Contents], Edit], message: str) -> Contents:  # a file has no history
         """As Cabinet says: written beside the file, then renamed."""
         with locked(self.path.with_name(f".{self.path.name}.lock")):
+            clear_beside(self.path)
             data = self.path.read_bytes() if self.path.exists() else None
             before = opened(data, self.key, str(self.path))
             changed = edited(data, edit(before), self.key, str(self.path))

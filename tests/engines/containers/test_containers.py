@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -40,6 +41,7 @@ from tests.engines.local.conftest import (
     led_to,
     processes_below,
     programs_cache,
+    running,
     secret,
     until,
 )
@@ -164,9 +166,9 @@ def test_a_container_without_its_client_is_not_doubled(engine: LocalEngine) -> N
     """A killed client is started again, and the container that it left is ended before."""
     apply(engine, web(), "started")
     before = podman("ps", "--quiet", "--no-trunc")
-    process = engine.observe()["web"].pid
+    process = running(engine)
     os.kill(process, signal.SIGKILL)
-    until(lambda: engine.observe()["web"].pid not in (0, process) and engine.observe()["web"].health == "healthy")
+    until(lambda: engine.observe()["web"].pid not in (0, process) and engine.observe()["web"].health == "healthy", 40)
     after = podman("ps", "--quiet", "--no-trunc")
     assert after.count("\n") == 1
     assert after != before
@@ -177,9 +179,11 @@ def test_a_container_without_its_keeper_is_ended(engine: LocalEngine) -> None:
     apply(engine, web(), "started")
     told = podman("inspect", "--format", "{{.State.Pid}} {{.State.ConmonPid}}", *podman("ps", "--quiet").split())
     pid, conmon = map(int, told.split())
+    client = running(engine)
     os.kill(conmon, signal.SIGKILL)
-    os.kill(engine.observe()["web"].pid, signal.SIGKILL)
-    until(lambda: engine.observe()["web"].health == "healthy" and not psutil.pid_exists(pid))
+    with suppress(ProcessLookupError):  # it may have ended with that
+        os.kill(client, signal.SIGKILL)
+    until(lambda: engine.observe()["web"].health == "healthy" and not psutil.pid_exists(pid), 40)
     assert podman("ps", "--quiet").count("\n") == 1
 
 
@@ -188,7 +192,7 @@ def test_containers_outlive_nothing_of_a_killed_manager(engine: LocalEngine, sta
     apply(engine, web(), "started")
     os.kill(int((state / "manager/supervisord.pid").read_text()), signal.SIGKILL)
     apply(engine, web(), "unchanged")
-    until(lambda: engine.observe()["web"].health == "healthy")
+    until(lambda: engine.observe()["web"].health == "healthy", 40)
     assert podman("ps", "--quiet").count("\n") == 1
     engine.remove("web")
     assert podman("ps", "--all", "--quiet") == ""
@@ -220,11 +224,11 @@ def test_a_share_is_mounted(state: Path, images: None) -> None:
 def test_a_container_that_keeps_ending_backs_off(state: Path, images: None) -> None:
     """Like every other program: the third start waits, nothing of the container is there meanwhile, and its last line
     is told."""
-    looping = "mkdir -p /tmp/www; httpd -p 8080 -h /tmp/www; echo ok > /tmp/www/index.html; sleep 1; echo no more"
+    looping = "mkdir -p /tmp/www; httpd -p 8080 -h /tmp/www; echo ok > /tmp/www/index.html; sleep 4; echo no more"
     engine = hasty_engine(state, BackOff(young=0, window=60, first=60, longest=60))
     try:
         apply(engine, web(command=(("sh",), ("-c",), (looping,))), "started")
-        until(lambda: "waits 60 s" in engine.observe()["web"].reason, 30)
+        until(lambda: "waits 60 s" in engine.observe()["web"].reason, 60)
         seen = engine.observe()["web"]
         assert (seen.state, seen.pid) == ("failed", 0)
         words = "ended by itself, 2 times within 1 minutes, and waits 60 s before it starts again: "
@@ -257,7 +261,7 @@ def test_memory_has_a_limit(engine: LocalEngine, state: Path) -> None:
     before = engine.observe()["web"].pid
     (state / "data/web/data/eat").touch()
     os.chown(state / "data/web/data/eat", FIRST_USER + 1234, FIRST_USER + 4321)
-    until(lambda: engine.observe()["web"].pid not in (0, before) and engine.observe()["web"].health == "healthy")
+    until(lambda: engine.observe()["web"].pid not in (0, before) and engine.observe()["web"].health == "healthy", 40)
     assert (state / "data/web/data/eaten").exists()
 
 

@@ -90,6 +90,12 @@ def apply(engine: LocalEngine, unit: LocalUnit, action: str) -> None:
     assert (outcome.action, outcome.reason) == (action, "")
 
 
+def running(engine: LocalEngine, unit: str = "web") -> int:
+    """The process of a unit, once it is healthy: while its program is started again there is none for a moment."""
+    until(lambda: (seen := engine.observe()[unit]).health == "healthy" and seen.pid)
+    return engine.observe()[unit].pid
+
+
 def until(condition: Callable[[], object], seconds: float = 15.0) -> None:
     """Ask again and again until it is true."""
     deadline = time.monotonic() + seconds

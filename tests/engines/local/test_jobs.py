@@ -330,7 +330,7 @@ def test_killed_by_hand(site: Site, engine: LocalEngine, state: Path) -> None:
                 await asyncio.sleep(0.02)
             with suppress(ProcessLookupError):
                 os.kill(runs(state)[0], signal.SIGKILL)
-            await asyncio.wait_for(outcomes(site, "failed"), 2)
+            await asyncio.wait_for(outcomes(site, "failed"), 10)
 
     asyncio.run(scenario())
     assert jobs.runs(site.database, "tick")[0].message.startswith("was ended by a signal")
@@ -344,6 +344,7 @@ def test_a_run_that_could_not_be_ended_is_ended_later(
     apply(engine, unit, "scheduled")
     run = jobs.begin(site.database, "tick", "t1", "2026-11-24T02:00", site.clock() - 4.9)
     start(engine, unit, run.token)
+    until(lambda: runs(state))
     stop, asked = LocalEngine.stop_job, []
 
     def away_once(self: LocalEngine, name: str) -> None:
@@ -399,10 +400,11 @@ def test_a_run_that_takes_too_long_is_ended(site: Site, engine: LocalEngine, sta
     apply(engine, unit, "scheduled")
     run = jobs.begin(site.database, "tick", "t1", "2026-11-24T02:00", site.clock() - 4.5)
     start(engine, unit, run.token)
+    until(lambda: runs(state))
 
     async def scenario() -> None:
         async with looking(site, unit):
-            await asyncio.wait_for(outcomes(site, "failed"), 4)
+            await asyncio.wait_for(outcomes(site, "failed"), 15)
 
     asyncio.run(scenario())
     assert jobs.runs(site.database, "tick")[0].message == "took longer than 5 s, and was ended"

@@ -78,7 +78,7 @@ def test_a_loop_for_memory_is_told_as_that(engine: LocalEngine) -> None:
     with pytest.raises(OSError):  # noqa: PT011 - it is killed while it answers, which may end the connection in several ways
         get(engine.observe()["hungry"].ports["http"], "/eat")
     until(lambda: engine.observe()["hungry"].state == "failed")
-    until(lambda: engine.observe()["hungry"].reason == "was killed: it used more memory than its limit of 100Mi")
+    until(lambda: engine.observe()["hungry"].reason == "was killed: it used more memory than its limit of 100Mi", 40)
 
 
 def test_a_limit_is_never_in_the_way(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:

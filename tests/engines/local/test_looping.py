@@ -20,7 +20,7 @@ from blumeops.engines.local.engine import LocalEngine, Observed
 from blumeops.engines.local.manager import BackOff, ProcessSpec
 from blumeops.render.local_unit import LocalUnit
 from tests.engines.local import units
-from tests.engines.local.conftest import CANARY, apply, hasty_engine, processes_below, until
+from tests.engines.local.conftest import CANARY, apply, hasty_engine, processes_below, running, until
 
 LIVES = 0.8
 """Seconds that the program lives: with `young=0` it is old enough for supervisor to start it again at once."""
@@ -113,7 +113,7 @@ def ended_twice(engine: LocalEngine) -> psutil.Process:
     first = engine.observe()["web"].pid
     os.kill(first, signal.SIGKILL)
     until(lambda: (now := engine.observe()["web"]).health == "healthy" and now.pid != first)
-    os.kill(engine.observe()["web"].pid, signal.SIGKILL)
+    os.kill(running(engine), signal.SIGKILL)
     until(lambda: engine.manager.states()["web.a"].ends.waits == FOR_EVER)
     (pid,) = (pid for pid, words in processes_below(engine.folders.state).items() if "launch.py" in words)
     return psutil.Process(pid)

@@ -15,7 +15,7 @@ from blumeops.engines.local import leftovers
 from blumeops.engines.local.engine import LocalEngine
 from blumeops.render.local_unit import FolderPart, LocalUnit
 from tests.engines.local import units
-from tests.engines.local.conftest import apply, engine_for, get, led_to, processes_below, until
+from tests.engines.local.conftest import apply, engine_for, get, led_to, processes_below, running, until
 
 
 def servers(state: Path, word: str) -> list[int]:
@@ -54,7 +54,7 @@ def test_crash_loop_is_told(engine: LocalEngine, state: Path) -> None:
     apply(engine, units.web("one"), "started")
     (script,) = state.glob("units/web/*/config/server.py")
     script.write_text("raise SystemExit('no more: its key was ' + __import__('os').environ['KEY'])")
-    os.kill(engine.observe()["web"].pid, signal.SIGKILL)
+    os.kill(running(engine), signal.SIGKILL)
     until(lambda: "no more" in engine.observe()["web"].reason)
     seen = engine.observe()["web"]
     assert (seen.state, seen.reason.rpartition("no more")[2]) == ("failed", ": its key was ***")

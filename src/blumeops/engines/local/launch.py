@@ -173,16 +173,22 @@ def count(spec: dict[str, Any], rule: dict[str, float]) -> float:
     seconds = delay(len(ends), rule["first"], rule["longest"])
     with open(spec["log"], "ab") as log:  # supervisor has written all that the last one printed
         size = log.tell()
+    if seconds:
+        end_at_once(spec["stop_signal"])
     write(f"{record}.ends", {"pid": os.getpid(), "ends": ends, "log": size, "waits": seconds, "since": 0})
     return seconds
 
 
-def hold(spec: dict[str, Any], seconds: float) -> None:
-    """Wait. Whatever signal it is stopped by, that ends us at once, also one that is ignored by default."""
+def end_at_once(stop_signal: str) -> None:
+    """Whatever signal we are stopped by from now on, that ends us at once, also one that is ignored by default."""
     import signal  # it takes longer than all the rest here, and most need not wait
 
-    for name in {"TERM", "INT", "HUP", "QUIT", spec["stop_signal"]} - {"KILL", "STOP"}:
+    for name in {"TERM", "INT", "HUP", "QUIT", stop_signal} - {"KILL", "STOP"}:
         signal.signal(signal.Signals[f"SIG{name}"], lambda *_: os._exit(0))
+
+
+def hold(spec: dict[str, Any], seconds: float) -> None:
+    """Wait, and tell that it is over."""
     time.sleep(seconds)
     told = ends_of(spec["record"])
     write(f"{spec['record']}.ends", told | {"waits": 0, "since": time.time()})

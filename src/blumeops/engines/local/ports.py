@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import re
 import socket
 from collections.abc import Collection
 from pathlib import Path
@@ -15,6 +17,18 @@ from blumeops.render.local_unit import Port
 RANGE = (20000, 32000)
 """Below what the kernels give to outgoing connections (Linux from 32768, macOS from 49152), so that a
 stopped service's number is not taken by chance."""
+
+
+def offered() -> range:
+    """The numbers that services get: of `BLUMEOPS_PORTS`, else of `RANGE`. Raises EngineError `BLU704`."""
+    said = os.environ.get("BLUMEOPS_PORTS", "")
+    if not said:
+        return range(*RANGE)
+    words = re.fullmatch(r"(\d{4,5})-(\d{4,5})", said)
+    numbers = range(int(words[1]), int(words[2]) + 1) if words else range(0)
+    if not numbers or numbers[0] < 1024 or numbers[-1] > 65535:
+        raise EngineError("BLU704", "BLUMEOPS_PORTS", f"{said!r} is no range of ports", "for example 20000-31999")
+    return numbers
 
 
 def is_free(number: int, protocol: str = "tcp") -> bool:
@@ -79,11 +93,12 @@ def choose(known: Collection[int], avoid: Collection[int], ours: Collection[int]
     for number in known:
         if number not in avoid and (number in ours or is_free(number, protocol)):
             return number
+    numbers = offered()
     for _ in range(1000):
-        number = random.randrange(*RANGE)  # noqa: S311 - not a secret
+        number = random.choice(numbers)  # noqa: S311 - not a secret
         if number not in avoid and number not in known and is_free(number, protocol):
             return number
-    raise EngineError("BLU704", "ports", f"none is free between {RANGE[0]} and {RANGE[1]}")
+    raise EngineError("BLU704", "ports", f"none is free from {numbers[0]} to {numbers[-1]}")
 
 
 def family(pid: int) -> set[int]:
