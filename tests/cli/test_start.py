@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from blumeops.status.database import open_database
+
 REPO = Path(__file__).parents[2]
 ALONE = {
     "asyncio", "blumeops.app", "blumeops.base.site", "blumeops.cli.op_arguments", "blumeops.engines",
@@ -48,6 +50,24 @@ def test_a_command_imports_what_it_needs(line: str, unused: set[str], tmp_path: 
     found = imported(f"from blumeops.cli.main import main; main({words})", tmp_path)
     assert "blumeops.checks.check" in found
     assert found & unused == set()
+
+
+@pytest.mark.parametrize(
+    "line", ["status", "status --json", "history", "logs controller", "logs web --raw", "op read op://first/web/key"]
+)
+def test_who_only_looks_reads_no_description(line: str, tmp_path: Path) -> None:
+    """What runs is asked again and again, and `op` is called once for each secret."""
+    lab, state = REPO / "labs/first", tmp_path / "state"
+    (state / "logs").mkdir(parents=True)
+    (state / "lab").write_text("first\n")
+    for name in ("controller", "web.a"):
+        (state / "logs" / f"{name}.log").write_text("it prints\n")
+    open_database(state).close()
+    words = [*line.split(), "--lab", str(lab), "--state", str(state)]
+    found = imported(f"from blumeops.cli.main import main\ntry: main({words})\nexcept SystemExit: pass", tmp_path)
+    heavy = {"asyncio", "blumeops.checks", "blumeops.facts", "blumeops.lab.model", "blumeops.loop", "pydantic"}
+    assert found & heavy == set()
+    assert "blumeops.app" in found
 
 
 def test_no_garbage_is_looked_for(tmp_path: Path) -> None:

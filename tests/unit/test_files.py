@@ -15,7 +15,7 @@ from threading import Barrier
 import pytest
 
 from blumeops.base.errors import EngineError
-from blumeops.base.files import PRIVATE, clear_beside, clear_scratch, make_whole, private_folder, scratch, write_whole
+from blumeops.base.files import PRIVATE, clear_scratch, make_whole, private_folder, scratch, write_whole
 
 
 def test_a_file_has_its_content_and_mode(tmp_path: Path) -> None:
@@ -49,19 +49,6 @@ def test_what_several_make_at_once_is_one(tmp_path: Path) -> None:
         with ThreadPoolExecutor(8) as pool:
             assert len(set(pool.map(make, range(8)))) == 1
     assert len(os.listdir(tmp_path)) == 20
-
-
-def test_what_killed_writers_left_is_taken_away(tmp_path: Path) -> None:
-    """Once it is a minute old; the lock, the file itself and what other files' writers left stay."""
-    old = [".a.yaml.k3d_0x9z", ".a.yaml.abcdefg"]  # the second is none of ours
-    stay = ["a.yaml", ".a.yaml.lock", ".b.yaml.k3d_0x9z", ".a.yaml.new_one0", ".a.yaml.abcdefg"]
-    for name in {*old, *stay}:
-        (tmp_path / name).touch()
-        if name != ".a.yaml.new_one0":
-            os.utime(tmp_path / name, (0, 0))
-    (tmp_path / ".a.yaml.folder00").mkdir()
-    clear_beside(tmp_path / "a.yaml", 60)
-    assert sorted(os.listdir(tmp_path)) == sorted([*stay, ".a.yaml.folder00"])
 
 
 @pytest.mark.parametrize(

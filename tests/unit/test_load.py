@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from blumeops.base.errors import UserError
-from blumeops.lab.load import find_lab, load
+from blumeops.lab.files import find_lab
+from blumeops.lab.load import load
 from tests.written import LAB, check, passed, said, write
 
 A = "services/a.yaml"

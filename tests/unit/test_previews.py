@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blumeops.app.previewed_lab import changed_files, issued_elsewhere, label_of, wanted_services
-from blumeops.app.previews import NOTE, Preview, folder_of, site_of, slug_of, sweep
+from blumeops.app.previews import NOTE, Preview, site_of, slug_of, sweep
 from blumeops.base.errors import UserError
 from blumeops.base.site import SiteFolder
 from blumeops.checks.check import CheckedLab, check_folder
@@ -157,7 +157,7 @@ def test_what_was_killed_before_its_note_is_swept_away(tmp_path: Path) -> None:
     (whole / NOTE).touch()
     sweep(site_of(site, "half"))
     sweep(site_of(site, "whole"))
-    assert [path.name for path in folder_of(site).iterdir() if path.is_dir()] == ["whole"]
+    assert [path.name for path in site.previews.iterdir() if path.is_dir()] == ["whole"]
     shutil.rmtree(whole)
     sweep(site_of(site, "half"))
-    assert not folder_of(site).exists()
+    assert not site.previews.exists()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from blumeops.app.site import controller_answers, controller_is_kept, must_exist, socket_of
+from blumeops.app.running import controller_answers, controller_is_kept, must_exist, socket_of
 from blumeops.base.errors import EngineError, Unavailable
 from blumeops.base.site import SiteFolder
 from blumeops.forge.hook_client import SHOWN, STATUS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from blumeops.app import site as app
 from blumeops.app.ask import request_sync
 from blumeops.app.cabinets import ForgeCabinet, kept_in
+from blumeops.app.running import must_exist
 from blumeops.base.errors import BlumeError, UserError
 from blumeops.base.site import SiteFolder
 from blumeops.connect.answers import Door
@@ -34,8 +36,8 @@ def door(
 ) -> Door:
     """What stands behind the API. `say`: gets each line of the audit log. Raises UserError `BLU502`, `BLU790`."""
     if not file:
-        app.must_exist(site)  # before the key, which would be what is missing
-    key = find_key(age_key, app.environment(), site.age_key, create=False)
+        must_exist(site)  # before the key, which would be what is missing
+    key = find_key(age_key, os.environ, site.age_key, create=False)
     cabinet: Cabinet = FileCabinet(file.absolute(), key) if file else _forge(site, lab, key)
     audit = Audit(site.path / FOLDER / "audit.log", say, time.time)
     changed = _nothing if file else _Syncs(site, say).ask

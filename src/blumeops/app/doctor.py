@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from blumeops.app.site import environment
 from blumeops.base.errors import BlumeError
 from blumeops.base.site import SiteFolder
 from blumeops.checks.check import CheckedLab
@@ -166,10 +165,10 @@ def _key(site: SiteFolder, folder: Path, age_key: Path | None) -> Answer:
     """There, and a key; or not yet needed, since there is nothing that it would have to open."""
     path = site.age_key
     needed = site.repository.is_dir() or (folder / sops.NAME).is_file()
-    if not (age_key or environment().get(age.VARIABLE) or path.exists() or needed):
+    if not (age_key or os.environ.get(age.VARIABLE) or path.exists() or needed):
         return Answer("age key", True, f"`up` makes it: {path}")
     try:
-        return Answer("age key", True, str(age.find_key(age_key, environment(), path, create=False).path))
+        return Answer("age key", True, str(age.find_key(age_key, os.environ, path, create=False).path))
     except BlumeError as error:
         return Answer("age key", False, f"{error.subject} {error.message}", error.hint)
 

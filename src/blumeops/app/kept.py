@@ -1,38 +1,23 @@
-"""What services that are gone have left at a site, and its end."""
+"""What services that are gone have left at a site."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from blumeops.app.site import engine_of, environment, existing_repository
+from blumeops.app.running import folders_of
 from blumeops.base.site import SiteFolder
-from blumeops.engines.local.engine import LocalEngine
-from blumeops.engines.local.kept import Kept
-from blumeops.loop.revision import read_revision
-from blumeops.loop.sync import no_secrets
-from blumeops.loop.vault import reader
-from blumeops.secrets.age import find_key
-from blumeops.secrets.stores import Stores
+from blumeops.engines.local import remains
+
+if TYPE_CHECKING:
+    from blumeops.engines.local.kept import Kept
 
 
 def kept(folder: SiteFolder) -> Mapping[str, Kept]:
     """By service; nothing where the site was never up."""
-    return engine_of(folder)(no_secrets).kept() if (folder.path / "units").is_dir() else {}
+    if not remains.of_gone_units(folders_of(folder).state):
+        return {}
+    from blumeops.app.site import engine_of  # `status` asks each time, and there seldom is anything
+    from blumeops.loop.sync import no_secrets
 
-
-class Pruner:
-    """Deletes what is kept of services that main does not describe. Raises UserError `BLU790` where no site is, and
-    what reading main's secrets raises."""
-
-    def __init__(self, folder: SiteFolder, lab: str, age_key: Path | None) -> None:
-        repository = existing_repository(folder, lab)
-        revision = read_revision(repository, folder.work, repository.resolve("main"))
-        key = find_key(age_key, environment(), folder.age_key, create=False)
-        self._engine: LocalEngine = engine_of(folder)(reader(revision, Stores(key, folder.path)))
-        # One that was never applied yet may have its data waiting, from before.
-        self.kept = {name: each for name, each in self._engine.kept().items() if name not in revision.units}
-
-    def prune(self, service: str) -> None:
-        """Delete it for good. Raises EngineError `BLU750`, `BLU751`, Unavailable `BLU709`; it may be called again."""
-        self._engine.prune(service)
+    return engine_of(folder)(no_secrets).kept()

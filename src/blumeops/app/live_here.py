@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from blumeops.app.site import compared, contained, controller_answers
+from blumeops.app.running import controller_answers
+from blumeops.app.site import compared, contained
 from blumeops.base.findings import Finding, Place
 from blumeops.base.site import SiteFolder
 from blumeops.checks.check import CheckedLab

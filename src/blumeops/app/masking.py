@@ -6,10 +6,11 @@ one of its last changes: logs are older than that. Only values that the store ca
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from blumeops.app.site import applied, environment
+from blumeops.app.site import applied
 from blumeops.base.errors import BlumeError, UserError
 from blumeops.base.site import SiteFolder
 from blumeops.engines.local.resolve import references_of
@@ -70,7 +71,7 @@ class SiteMasks:
             new = set(sops.stored(data).items()) - known
             known |= new
             if new:
-                key = find_key(self._age_key, environment(), self._folder.age_key, create=False)
+                key = find_key(self._age_key, os.environ, self._folder.age_key, create=False)
                 yield from sops.decrypt(data, key.path).values()
 
     def _of_store(self) -> Iterable[str]:
@@ -82,7 +83,7 @@ class SiteMasks:
         checked = read_revision(self._repository, self._folder.work, head).checked
         if checked is None or checked.lab.settings.secrets.here == "sops":
             return ()
-        key = find_key(self._age_key, environment(), self._folder.age_key, create=False)
+        key = find_key(self._age_key, os.environ, self._folder.age_key, create=False)
         units = applied(self._folder).values()
         wanted = {Reference.parse(each) for unit in units for each in references_of(unit)}
         return Stores(key, self._folder.path).of(checked.lab.settings.secrets, None).read(wanted).values()

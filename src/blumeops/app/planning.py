@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from blumeops.app.site import environment
 from blumeops.base.site import SiteFolder
 from blumeops.forge.repository import Repository
 from blumeops.loop.admission import rotated
@@ -33,7 +33,7 @@ def new_secrets(
     before = repository.content(applied, sops.NAME)
     if before is None or before == secrets:
         return {}
-    key = find_key(age_key, environment(), folder.age_key, create=False)
+    key = find_key(age_key, os.environ, folder.age_key, create=False)
     return rotated(
         Revision(applied, (), None, {}, before), Revision("", (), None, units, secrets), Stores(key, folder.path)
     )

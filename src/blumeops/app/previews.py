@@ -10,6 +10,7 @@ taken up by the next call, or taken away.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from blumeops.app.cabinets import Where, reading
 from blumeops.app.previewed_lab import LONGEST, SLUG, changed_files, issued_elsewhere, wanted_services
-from blumeops.app.site import environment, prepare, repository_of
+from blumeops.app.site import prepare, repository_of
 from blumeops.base.errors import EngineError, UserError
 from blumeops.base.files import cannot_write, locked, scratch, write_whole
 from blumeops.base.findings import errors
@@ -62,11 +63,6 @@ class Preview(BaseModel):
         return Here(https=self.https, forge=self.forge, dns=self.dns)
 
 
-def folder_of(site: SiteFolder) -> Path:
-    """Where the previews of a lab are."""
-    return site.path.with_name(f"{site.path.name}.previews")
-
-
 def slug_of(branch: str) -> str:
     """A branch as part of names: itself, where it can be one; else what can be of it, and a digest of the whole."""
     ending = re.compile(r"-[0-9a-f]{6}")
@@ -79,12 +75,12 @@ def slug_of(branch: str) -> str:
 
 def site_of(site: SiteFolder, branch: str) -> SiteFolder:
     """The state folder of a branch's preview, whether or not it is there."""
-    return SiteFolder(folder_of(site) / slug_of(branch))
+    return SiteFolder(site.previews / slug_of(branch))
 
 
 def known(site: SiteFolder) -> dict[Path, Preview]:
     """The previews of a lab, by their folders."""
-    found = {path.parent: _read(path) for path in sorted(folder_of(site).glob(f"*/{NOTE}"))}
+    found = {path.parent: _read(path) for path in sorted(site.previews.glob(f"*/{NOTE}"))}
     return {path: each for path, each in found.items() if each}
 
 
@@ -118,10 +114,10 @@ def note(site: SiteFolder, lab: str, branch: str, revision: str, ours: Here, ser
     lab's own. Raises UserError `BLU781`, EngineError `BLU704`, `BLU903`."""
     folder, slug = site_of(site, branch), slug_of(branch)
     try:
-        folder_of(site).mkdir(mode=0o711, parents=True, exist_ok=True)
+        site.previews.mkdir(mode=0o711, parents=True, exist_ok=True)
     except OSError as error:
-        raise cannot_write(folder_of(site), error) from error
-    with locked(folder_of(site) / ".lock"):
+        raise cannot_write(site.previews, error) from error
+    with locked(site.previews / ".lock"):
         before = at(folder, branch)
         named = f"{lab[: LONGEST - SLUG - 1].rstrip('-')}-{slug}"
         numbers = before.here.model_dump() if before else _ports(ours, known(site))
@@ -230,7 +226,7 @@ def _lent(checked: CheckedLab, given: Where | None, age_key: Path | None) -> Map
         more = f", and {len(needed) - 1} more" if len(needed) > 1 else ""
         message = f"is issued by somebody else, and {service} needs it{more}"
         raise UserError("BLU783", reference, message, "--with-secrets takes it from the lab's store; or leave that out")
-    values = reading(given, None, age_key, environment()).read().values
+    values = reading(given, None, age_key, os.environ).read().values
     wanted = {Reference.parse(text) for text in needed}
     for missing in sorted(wanted - values.keys()):
         raise UserError("BLU516", str(missing), "is not in the lab's store", f"blumeops secret set {missing}")

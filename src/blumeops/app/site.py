@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 
+from blumeops.app.running import CONTROLLER, SOCKET, controller_answers, must_exist
 from blumeops.base.errors import BlumeError, EngineError, UserError
 from blumeops.base.files import scratch
 from blumeops.base.findings import errors
@@ -21,7 +20,6 @@ from blumeops.engines.local.engine import LocalEngine, local_engine
 from blumeops.engines.local.health import last_lines
 from blumeops.engines.local.manager import ProcessManager, ProcessSpec
 from blumeops.engines.local.programs import Programs, cache_folder, runtime
-from blumeops.engines.local.record import SLOTS
 from blumeops.forge.repository import Repository
 from blumeops.lab.settings import Here, Settings
 from blumeops.loop.revision import read_revision
@@ -34,8 +32,6 @@ from blumeops.secrets.masks import Masks
 from blumeops.status import records, shares
 from blumeops.status.database import read_database
 
-CONTROLLER = "controller"
-SOCKET = "controller.sock"
 Say = Callable[[str], None]
 
 
@@ -47,11 +43,6 @@ def engine_of(folder: SiteFolder) -> Callable[[Callable[[str], str]], LocalEngin
     )  # fmt: skip
 
 
-def socket_of(folder: SiteFolder) -> Path:
-    """The controller's unix socket, for whoever connects to it now."""
-    return _quiet(folder).folders.door() / SOCKET
-
-
 def own_socket(folder: SiteFolder) -> Path:
     """The same for the controller itself: its folder is made."""
     return _quiet(folder).folders.make_short() / SOCKET
@@ -60,12 +51,6 @@ def own_socket(folder: SiteFolder) -> Path:
 def repository_of(folder: SiteFolder, lab: str) -> Repository:
     """The forge's repository, made where it is not there; no push may be running."""
     return Repository.create_or_open(folder.repository / f"{lab}.git", _quiet(folder).folders.short() / SOCKET)
-
-
-def must_exist(folder: SiteFolder) -> None:
-    """Raise UserError `BLU790` where no site was ever up; nothing is made."""
-    if not folder.lab_name.is_file():
-        raise UserError("BLU790", str(folder.path), "holds no site", "start it with `blumeops up`")
 
 
 def existing_repository(folder: SiteFolder, lab: str) -> Repository:
@@ -92,26 +77,6 @@ def compared(folder: SiteFolder) -> Mapping[str, LocalUnit]:
 def contained(folder: SiteFolder) -> Mapping[str, bool]:
     """Of each unit that serves, whether it runs from an image."""
     return _quiet(folder).contained() if (folder.path / "units").is_dir() else {}
-
-
-def logs_of(folder: SiteFolder, service: str) -> list[Path]:
-    """The files that a service, or the `controller`, writes to, one a slot; those of a deleted service are kept.
-
-    Raises UserError `BLU708` when there is no such service at this site.
-    """
-    must_exist(folder)
-    if service == CONTROLLER:
-        return [folder.controller_log]
-    engine = _quiet(folder)
-    files = [engine.folders.log(service, slot) for slot in SLOTS]
-    known = engine.known() | {
-        path.name.rpartition(f".{slot}.log")[0] for slot in SLOTS for path in files[0].parent.glob(f"*.{slot}.log")
-    }
-    if service not in known:
-        near = get_close_matches(service, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else "`blumeops status` lists them; there is `controller` too"
-        raise UserError("BLU708", service, "is not a service of this site", hint)
-    return files
 
 
 def checked(folder: SiteFolder, lab: str, revision: str) -> CheckedLab | None:
@@ -229,23 +194,6 @@ def _told(names: Iterable[str], say: Say) -> Iterator[str]:
     for name in names:
         say(f"{name}: stopping")
         yield name
-
-
-def controller_answers(folder: SiteFolder) -> bool:
-    """Whether the controller serves its socket."""
-    try:
-        with socket.socket(socket.AF_UNIX) as door:
-            door.settimeout(2)
-            door.connect(str(socket_of(folder)))
-    except OSError:
-        return False
-    return True
-
-
-def controller_is_kept(folder: SiteFolder) -> bool:
-    """Whether the process manager runs it, or is about to: it was not stopped."""
-    process = _quiet(folder).manager.states().get(CONTROLLER)
-    return process is not None and process.state != "stopped"
 
 
 def rollback_target(folder: SiteFolder, lab: str, wanted: str | None) -> str:

@@ -6,11 +6,11 @@ controller. A lab that was brought up keeps its secrets on the forge's main; one
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from blumeops.app.site import environment
 from blumeops.base.errors import BlumeError, UserError
 from blumeops.base.files import write_whole
 from blumeops.base.findings import Finding, Place, Severity
@@ -104,7 +104,7 @@ def _not_opened(vault: Vault, site: SiteFolder, age_key: Path | None) -> Iterato
     if vault.data is None:
         return
     try:
-        sops.decrypt(vault.data, find_key(age_key, environment(), site.age_key, create=False).path)
+        sops.decrypt(vault.data, find_key(age_key, os.environ, site.age_key, create=False).path)
     except BlumeError as error:
         yield Finding(error.code, Place(sops.NAME, 1, 1), error.subject, error.message, error.hint)
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import re
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -60,16 +58,6 @@ def _beside(
     finally:
         if os.path.lexists(temporary):
             Path(temporary).unlink(missing_ok=True)
-
-
-def clear_beside(path: Path, age: float = 60) -> None:
-    """Take away what writers of `path` that were killed left beside it, which may be as secret as the file. `age`:
-    seconds since it was written; who writes now is younger."""
-    name = re.compile(re.escape(f".{path.name}.") + r"\w{8}")  # as mkstemp has them
-    for left in path.parent.iterdir():
-        with suppress(OSError):
-            if name.fullmatch(left.name) and time.time() - left.lstat().st_mtime > age:
-                left.unlink()
 
 
 def cannot_write(path: Path, error: OSError) -> EngineError:

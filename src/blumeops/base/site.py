@@ -22,6 +22,11 @@ class SiteFolder:
         return self.path / "forge"
 
     @property
+    def previews(self) -> Path:
+        """The state folders of branches that stand beside the lab."""
+        return self.path.with_name(f"{self.path.name}.previews")
+
+    @property
     def work(self) -> Path:
         """Checkouts of revisions while they are looked at."""
         return self.path / "work"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from blumeops.app import ask
-from blumeops.app import site as app
+from blumeops.app import ask, running
 from blumeops.base.errors import EngineError, UserError
 from blumeops.cli import output
 from blumeops.cli.place import place
@@ -16,7 +15,7 @@ from blumeops.status.database import read_database
 def run(arguments: argparse.Namespace) -> int:
     """`blumeops run`: 0 when the job went well, 1 when it did not. What it prints is the result."""
     site, say = place(arguments).site, output.progress if arguments.json else output.say
-    app.must_exist(site)
+    running.must_exist(site)
     code = None
     for line in ask.request_run(site, arguments.job):
         if isinstance(line, int):

@@ -24,7 +24,6 @@ TEMPLATE_BYTES = 16 << 20
 def op(arguments: argparse.Namespace) -> int:
     """`blumeops op …`, for the lab that the options name."""
     from blumeops.app.cabinets import Where, reading
-    from blumeops.app.site import environment
     from blumeops.cli.place import Place, place
 
     if arguments.op_command == "shim":
@@ -40,7 +39,7 @@ def op(arguments: argparse.Namespace) -> int:
     asked = Where(where.site, where.lab, where.folder) if where else Where(None, "store", None)
 
     def contents() -> Contents:
-        return reading(asked, arguments.file, arguments.age_key, environment()).read()
+        return reading(asked, arguments.file, arguments.age_key, os.environ).read()
 
     if arguments.json:
         arguments.format = "json"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blumeops.base.errors import UserError
-from blumeops.lab.load import find_lab
+from blumeops.lab.files import find_lab
 from blumeops.lab.yaml import read
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from blumeops.base.errors import BlumeError, UserError
 from blumeops.cli import output
 from blumeops.cli.place import Place, lab_folder, place
-from blumeops.lab.load import find_lab
+from blumeops.lab.files import find_lab
 
 if TYPE_CHECKING:  # what only one of the ways needs costs the other nothing
     from blumeops.loop.revision import Revision

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from blumeops.app import previews
+from blumeops.app import previews, running
 from blumeops.app import site as app
 from blumeops.app.cabinets import Where
 from blumeops.app.previewed_lab import wanted_services
@@ -129,7 +129,7 @@ def _as_json(path: Path, each: Preview) -> dict[str, object]:
 
 def _state(path: Path) -> str:
     """In a word how it is."""
-    if not app.controller_answers(SiteFolder(path)):
+    if not running.controller_answers(SiteFolder(path)):
         return "not up"
     database = read_database(path)
     return "settled" if database and records.settled(records.site(database), records.units(database)) else "not settled"

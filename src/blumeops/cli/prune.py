@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from blumeops.app.kept import Pruner, kept
+from blumeops.app.kept import kept
 from blumeops.base.errors import BlumeError, UserError
 from blumeops.base.site import SiteFolder
 from blumeops.cli import output
 from blumeops.cli.place import Place
-from blumeops.engines.local.kept import Kept, in_bytes
+
+if TYPE_CHECKING:
+    from blumeops.engines.local.kept import Kept
 
 
 def must_be_able_to_ask(arguments: argparse.Namespace) -> None:
@@ -25,6 +28,8 @@ def prune(where: Place, arguments: argparse.Namespace) -> bool:
     """Show, ask and delete; whether all went as it was wanted. Without --prune-data nothing is done."""
     if not arguments.prune_data:
         return True
+    from blumeops.app.pruning import Pruner  # it reads the description, which `status` does not
+
     pruner = Pruner(where.site, where.lab, arguments.age_key)
     if not pruner.kept:
         output.progress("nothing is kept of services that are gone")
@@ -63,7 +68,7 @@ def kept_as_json(site: SiteFolder) -> dict[str, object]:
 
 def _listed(found: Mapping[str, Kept]) -> str:
     def said(each: Kept) -> str:
-        size = [in_bytes(each.size)] if each.size or not each.grants else []
+        size = [each.in_bytes] if each.size or not each.grants else []
         return " and ".join([*size, *(["a database"] if each.grants else [])])
 
     return ", ".join(f"{name} ({said(each)})" for name, each in found.items())

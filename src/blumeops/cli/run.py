@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ def up(arguments: argparse.Namespace) -> int:
         if named != before:
             shares.write(where.site.path, named)
         create = not app.holds_secrets(where.site, where.lab, where.folder)
-        key = find_key(arguments.age_key, app.environment(), where.site.age_key, create=create)
+        key = find_key(arguments.age_key, os.environ, where.site.age_key, create=create)
         begun = app.seed(where.site, where.lab, where.folder, output.progress)
         settings = app.settings_of(where.site, where.lab, checked.passed.lab.settings)
         app.start_controller(where.site, settings.here, key, output.progress)
@@ -120,7 +121,7 @@ def rollback(arguments: argparse.Namespace) -> int:
 def controller(arguments: argparse.Namespace) -> int:
     """The process that the manager keeps running: serves the forge and runs the loop."""
     where = place(arguments)
-    key = find_key(arguments.age_key, app.environment(), where.site.age_key, create=False)
+    key = find_key(arguments.age_key, os.environ, where.site.age_key, create=False)
     from blumeops.app.controller import run_controller
 
     run_controller(where.site, where.lab, arguments.port, arguments.dns, key)

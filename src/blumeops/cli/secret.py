@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import os
 import sys
 import time
 
-from blumeops.app import ask, site
+from blumeops.app import ask
 from blumeops.app import vault as app
 from blumeops.base.errors import UserError
 from blumeops.base.findings import errors
@@ -102,7 +103,7 @@ def _set(arguments: argparse.Namespace, where: Place) -> int:
     vault = app.read(where.site, where.lab, where.folder, arguments.age_key)
     if where.folder is None or where.site.lab_name.is_file():
         raise _not_running(where)
-    key = find_key(arguments.age_key, site.environment(), where.site.age_key, create=False)
+    key = find_key(arguments.age_key, os.environ, where.site.age_key, create=False)
     app.put_in_folder(where.folder, vault, key, {reference: value})
     if arguments.json:
         output.say_json({"version": 1, "changed": [str(reference)]})
@@ -134,7 +135,7 @@ def _recipients(arguments: argparse.Namespace, where: Place) -> int:
 
 def _key(arguments: argparse.Namespace, where: Place) -> int:
     """Where the key lies, and whom the store must be encrypted for to be opened by it; or another place for it."""
-    key = find_key(arguments.age_key, site.environment(), where.site.age_key, create=False)
+    key = find_key(arguments.age_key, os.environ, where.site.age_key, create=False)
     if arguments.store_in_keyring:
         key = age.into_keyring(key.path)
     elif arguments.from_keyring:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blumeops.base.errors import UserError
 from blumeops.cli import output
-from blumeops.lab.settings import Settings
+
+if TYPE_CHECKING:
+    from blumeops.lab.settings import Settings
 
 
 def named(given: Iterable[tuple[str, str]], before: Mapping[str, Path], settings: Settings) -> dict[str, Path]:

@@ -8,14 +8,12 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from blumeops.app import ask, previews
-from blumeops.app import site as app
+from blumeops.app import running
 from blumeops.base.errors import Unavailable, UserError
 from blumeops.base.site import SiteFolder
 from blumeops.cli import output, prune
 from blumeops.cli import shares as cli_shares
 from blumeops.cli.place import place
-from blumeops.forge.git import printable
 from blumeops.status import audience, records, remote, shares, shown, warnings
 from blumeops.status.database import Database, read_database
 
@@ -25,7 +23,7 @@ def status(arguments: argparse.Namespace) -> int:
     site = place(arguments).site
     database = _database(site)
     settled_meanwhile = not arguments.wait or _wait(site, arguments.timeout)
-    alive = app.controller_answers(site)
+    alive = running.controller_answers(site)
     here, units = records.site(database), records.units(database)
     settled = records.settled(here, units) and settled_meanwhile
     followed = remote.read(site.path)
@@ -48,6 +46,8 @@ def status(arguments: argparse.Namespace) -> int:
 def _wait(site: SiteFolder, within: float | None) -> bool:
     """Until the controller says that it has settled, or cannot: whether it has. One that ends meanwhile is asked
     again when it is back."""
+    from blumeops.app import ask  # HTTP takes as long to import as all the rest here
+
     end = None if within is None else time.monotonic() + within
     while ask.comes_back(site):
         try:
@@ -86,7 +86,7 @@ def say_status(site: records.Site, units: list[records.Unit], reached: Mapping[s
         ):  # what matters most is what was cut
             output.say(output.fit(f"  {_short(unit.reason)}"))
     wanted = f", wanted {site.wanted_revision[:8]}" if site.wanted_revision != site.revision else ""
-    running = sum(unit.state == "running" and unit.health == "healthy" for unit in units)
+    healthy = sum(unit.state == "running" and unit.health == "healthy" for unit in units)
     resting = sum(unit.state in records.AT_REST for unit in units)
     missing = sum(unit.state == "unavailable" for unit in units)
     jobs_due = sum(unit.state == "scheduled" for unit in units)
@@ -95,7 +95,7 @@ def say_status(site: records.Site, units: list[records.Unit], reached: Mapping[s
     aside += f", {resting - missing - jobs_due} not run here" if resting > missing + jobs_due else ""
     settled = "settled" if records.settled(site, units) else "not settled"
     revision = site.revision[:8] or "none"
-    output.say(f"\n{running} of {len(units) - resting} healthy{aside}; revision {revision}{wanted}; {settled}")
+    output.say(f"\n{healthy} of {len(units) - resting} healthy{aside}; revision {revision}{wanted}; {settled}")
     if site.problem:
         output.say(output.paint(output.fit(f"problem: {_short(site.problem)}"), "bad"))
 
@@ -114,6 +114,11 @@ def say_warnings(site: SiteFolder) -> None:
 
 def say_previews(site: SiteFolder) -> None:
     """A line about each branch of the lab that stands beside it."""
+    if not site.previews.is_dir():
+        return
+    from blumeops.app import previews  # it reads descriptions, which nothing else here does
+    from blumeops.forge.git import printable
+
     for each in previews.known(site).values():
         branch = shlex.quote(printable(each.branch))
         output.progress(f"preview of {branch} at {each.revision[:8]}: `blumeops preview {branch} --down` takes it away")
@@ -146,7 +151,7 @@ def history(arguments: argparse.Namespace) -> int:
 
 
 def _database(site: SiteFolder) -> Database:
-    app.must_exist(site)
+    running.must_exist(site)
     database = read_database(site.path)
     if database is None:
         raise UserError("BLU790", str(site.path), "has seen nothing yet", "start it with `blumeops up`")

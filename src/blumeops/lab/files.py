@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from blumeops.base.errors import UserError
 from blumeops.base.findings import Finding, Place
 from blumeops.lab import yaml
 from blumeops.lab.marks import Document, unread
@@ -15,6 +16,14 @@ from blumeops.lab.marks import Document, unread
 MOST_LAB_BYTES = 4 * 1024 * 1024
 """All files of a lab together: whoever pushes more would hold up the gate, in time and memory, for everybody."""
 CATALOGUE = Path(__file__).parent.parent / "catalogue"
+
+
+def find_lab(start: Path) -> Path:
+    """The folder with lab.yaml: `start` or the nearest one above it. Raises UserError `BLU005`."""
+    for folder in (start.resolve(), *start.resolve().parents):
+        if (folder / "lab.yaml").is_file():
+            return folder
+    raise UserError("BLU005", str(start), "is no lab: there is no lab.yaml here or above", "name one with --lab DIR")
 
 
 class Files:

@@ -40,14 +40,6 @@ class Loaded:
     findings: tuple[Finding, ...]
 
 
-def find_lab(start: Path) -> Path:
-    """The folder with lab.yaml: `start` or the nearest one above it. Raises UserError `BLU005`."""
-    for folder in (start.resolve(), *start.resolve().parents):
-        if (folder / "lab.yaml").is_file():
-            return folder
-    raise UserError("BLU005", str(start), "is no lab: there is no lab.yaml here or above", "name one with --lab DIR")
-
-
 def load(folder: Path) -> Loaded:
     """Read the lab in `folder`. Raises UserError `BLU005` when there is no lab.yaml in it."""
     if not (folder / "lab.yaml").is_file():

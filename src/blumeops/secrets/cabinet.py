@@ -7,14 +7,16 @@ Connect API. A change is computed from what is there, under a lock: two at once 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 from blumeops.base.errors import UserError
-from blumeops.base.files import PRIVATE, clear_beside, locked, write_whole
+from blumeops.base.files import PRIVATE, locked, write_whole
 from blumeops.secrets import sops
 from blumeops.secrets.age import Key
 from blumeops.secrets.references import Reference
@@ -80,6 +82,16 @@ class FileCabinet:
             if changed != data:
                 write_whole(self.path, changed, PRIVATE if data is None else self.path.stat().st_mode & 0o777)
             return opened(changed, self.key, str(self.path))
+
+
+def clear_beside(path: Path, age: float = 60) -> None:
+    """Take away what writers of `path` that were killed left beside it, which may be as secret as the file. `age`:
+    seconds since it was written; who writes now is younger."""
+    name = re.compile(re.escape(f".{path.name}.") + r"\w{8}")  # as mkstemp has them
+    for left in path.parent.iterdir():
+        with suppress(OSError):
+            if name.fullmatch(left.name) and time.time() - left.lstat().st_mtime > age:
+                left.unlink()
 
 
 @lru_cache(maxsize=4)

@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from blumeops.base.files import cannot_write, write_whole
-from blumeops.engines.local.folders import Folders
-from blumeops.engines.local.record import SLOTS, Instance
+from blumeops.engines.local.folders import SLOTS, Folders
+from blumeops.engines.local.record import Instance
 
 
 def tell(folders: Folders, at: Instance) -> None:

@@ -15,8 +15,9 @@ from contextlib import suppress
 from blumeops.base.errors import BlumeError, EngineError
 from blumeops.engines.local import health, helpers, instance, leftovers, loaded, ready, snapshots
 from blumeops.engines.local.acts import Action, Acts
+from blumeops.engines.local.folders import SLOTS
 from blumeops.engines.local.programs import Program
-from blumeops.engines.local.record import SLOTS, Instance
+from blumeops.engines.local.record import Instance
 from blumeops.engines.local.resolve import Resolved
 from blumeops.engines.local.site import Outcome
 

@@ -16,13 +16,13 @@ from blumeops.base.errors import BlumeError
 from blumeops.engines.local import addresses, drift, helpers, instance, job, kept, leftovers
 from blumeops.engines.local.change import Change
 from blumeops.engines.local.daemon import must_be_nameable
-from blumeops.engines.local.folders import Folders, service_account
+from blumeops.engines.local.folders import SLOTS, Folders, service_account
 from blumeops.engines.local.job import JobSeen
 from blumeops.engines.local.kept import Kept
 from blumeops.engines.local.manager import ProcessManager
 from blumeops.engines.local.observe import Observed, observe
 from blumeops.engines.local.programs import Programs
-from blumeops.engines.local.record import SLOTS, Record, Records, digest_of, process_name
+from blumeops.engines.local.record import Record, Records, digest_of, process_name
 from blumeops.engines.local.refusals import failed, still_refused
 from blumeops.engines.local.resolve import Secrets
 from blumeops.engines.local.site import Outcome, Site

@@ -33,6 +33,8 @@ from pathlib import Path
 from blumeops.base.errors import EngineError, Unavailable
 from blumeops.base.files import cannot_write
 
+SLOTS = ("a", "b")
+"""A unit has two places to run in; an update moves to the other one, so the way back is always there."""
 FIRST_USER, USERS = 0x70000000, 65536
 """The users of containers of root's: numbers that neither distributions nor systemd give to anybody
 (https://systemd.io/UIDS-GIDS/)."""

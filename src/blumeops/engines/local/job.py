@@ -19,9 +19,10 @@ from typing import Literal
 
 from blumeops.base.errors import BlumeError, EngineError, Unavailable
 from blumeops.engines.local import health, instance, leftovers, ready
+from blumeops.engines.local.folders import SLOTS
 from blumeops.engines.local.observe import over_limit
 from blumeops.engines.local.programs import Program
-from blumeops.engines.local.record import SLOTS, Record, process_name
+from blumeops.engines.local.record import Record, process_name
 from blumeops.engines.local.resolve import others_folders, references_of
 from blumeops.engines.local.site import Outcome, Site
 from blumeops.render.local_unit import LocalUnit

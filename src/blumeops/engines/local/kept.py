@@ -16,9 +16,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from blumeops.base.errors import EngineError, UserError
 from blumeops.base.files import PRIVATE, write_whole
-from blumeops.engines.local import helpers, snapshots
-from blumeops.engines.local.folders import Folders
-from blumeops.engines.local.record import SLOTS
+from blumeops.engines.local import helpers, remains, snapshots
+from blumeops.engines.local.folders import SLOTS, Folders
 from blumeops.engines.local.site import Site
 from blumeops.render.local_unit import Grant
 
@@ -39,11 +38,21 @@ class Kept(BaseModel):
     @property
     def in_words(self) -> str:
         """What it is, for a person who is to decide on it."""
-        found = [f"{in_bytes(self.size)} in folders"] if self.size or not self.grants else []
+        found = [f"{self.in_bytes} in folders"] if self.size or not self.grants else []
         for grant in self.grants:
             stays = "" if grant.drop else ", which stays: its app does not say how it is dropped"
             found.append(f"its database in {grant.provider}{stays}")
         return " and ".join(found)
+
+    @property
+    def in_bytes(self) -> str:
+        """Its size for people, in powers of ten as disks are sold."""
+        number, unit = float(self.size), "B"
+        for unit in ("B", "kB", "MB", "GB", "TB"):
+            if number < 1000 or unit == "TB":
+                break
+            number /= 1000
+        return f"{number:.0f} {unit}" if number >= 10 or unit == "B" else f"{number:.1f} {unit}"
 
 
 def note(site: Site, unit: str) -> None:
@@ -62,11 +71,8 @@ def note(site: Site, unit: str) -> None:
 
 def kept(site: Site) -> dict[str, Kept]:
     """By unit, what is kept of those that are no more. Never raises."""
-    folders, known = site.folders, site.records.known()
-    names = {path.name for path in (folders.state / "data").glob("*/") if not _is_empty(path)}
-    names |= {path.parent.name for path in site.records.folder.glob("*/kept.json")}
-    found = {}
-    for name in sorted(names - known):
+    folders, found = site.folders, {}
+    for name in sorted(remains.of_gone_units(folders.state)):
         each = _read(folders, name)
         if not each.at:
             each = each.model_copy(update={"size": snapshots.size_of(_data(folders, name))})
@@ -97,16 +103,6 @@ def prune(site: Site, unit: str) -> None:
     _delete(unit, _note(folders, unit))  # the lock stays: somebody may wait for it
 
 
-def in_bytes(size: int) -> str:
-    """A size for people, in powers of ten as disks are sold."""
-    number, unit = float(size), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if number < 1000 or unit == "TB":
-            break
-        number /= 1000
-    return f"{number:.0f} {unit}" if number >= 10 or unit == "B" else f"{number:.1f} {unit}"
-
-
 def _drop(site: Site, unit: str, grant: Grant) -> None:
     """Let the provider take the unit's database away."""
     provider, spec = site.provider(grant.provider)
@@ -128,13 +124,6 @@ def _delete(unit: str, path: Path) -> None:
             path.unlink(missing_ok=True)
     except OSError as error:
         raise EngineError("BLU750", unit, f"{error.filename or path} cannot be deleted: {error.strerror}") from error
-
-
-def _is_empty(folder: Path) -> bool:
-    """Whether there is nothing in it; what we may not look into is not empty."""
-    with suppress(OSError):
-        return not any(folder.iterdir())
-    return False
 
 
 def _read(folders: Folders, unit: str) -> Kept:

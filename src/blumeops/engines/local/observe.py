@@ -13,8 +13,9 @@ from typing import Literal
 
 from blumeops.base.errors import BlumeError
 from blumeops.engines.local import drift, health
+from blumeops.engines.local.folders import SLOTS
 from blumeops.engines.local.manager import Ends, Process
-from blumeops.engines.local.record import SLOTS, Failure, Instance, Record, digest_of, process_name
+from blumeops.engines.local.record import Failure, Instance, Record, digest_of, process_name
 from blumeops.engines.local.refusals import still_refused
 from blumeops.engines.local.resolve import references_of
 from blumeops.engines.local.site import Site

@@ -10,10 +10,9 @@ from dataclasses import replace
 
 from blumeops.base.errors import Unavailable
 from blumeops.engines.local import health, samples, shares
-from blumeops.engines.local.folders import check_reachable, give
+from blumeops.engines.local.folders import SLOTS, check_reachable, give
 from blumeops.engines.local.programs import Program
 from blumeops.engines.local.programs.found import copied
-from blumeops.engines.local.record import SLOTS
 from blumeops.engines.local.resolve import Resolver, shares_of
 from blumeops.engines.local.site import Site
 from blumeops.render.local_unit import LocalUnit

@@ -15,11 +15,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from blumeops.base.errors import BlumeError, EngineError
 from blumeops.base.files import PRIVATE, cannot_write, locked, write_whole
+from blumeops.engines.local import remains
 from blumeops.engines.local.programs.image import Image
 from blumeops.render.local_unit import LocalUnit
-
-SLOTS = ("a", "b")
-"""A unit has two places to run in; an update moves to the other one, so the way back is always there."""
 
 
 class Instance(BaseModel):
@@ -150,8 +148,8 @@ class Records:
         return found
 
     def known(self) -> set[str]:
-        """Every unit that left something to take away: a record, or the files of an instance."""
-        return {path.parent.name for name in ("record.json", *SLOTS) for path in self.folder.glob(f"*/{name}")}
+        """Every unit that left something to take away."""
+        return remains.known(self.folder)
 
     def mend(self, unit: str) -> None:
         """Set the unit's record aside, as `record.json.damaged-N`, if it cannot be understood. The caller has the
